@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* A flow, the service it is for and the slot it hashes to. */
+#ifndef SC_BPF_FLOW_H
+#define SC_BPF_FLOW_H
+
+#include "maps.h"
+
+struct flow {
+	struct sc_service_key to; /* destination: the key of its service, if there is one */
+	__be32 from_addr[4];
+	__be16 from_port;
+};
+
+/* A service on this very address wins over one on any address. */
+static __always_inline struct sc_service *flow_service(const struct flow *flow)
+{
+	struct sc_service *service = bpf_map_lookup_elem(&services, &flow->to);
+	struct sc_service_key any = {
+		.family = flow->to.family,
+		.protocol = flow->to.protocol,
+		.port = flow->to.port,
+	};
+
+	return service ?: bpf_map_lookup_elem(&services, &any);
+}
+
+/* A round of multiply and fold: every bit of the input reaches the high bits of the result. */
+static __always_inline __u64 mix(__u64 hash, __u64 word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ (hash >> 32);
+}
+
+static __always_inline __u64 pair(__be32 high, __be32 low)
+{
+	return (__u64)high << 32 | low;
+}
+
+/*
+ * Slot of a flow in the indirection table. Not symmetric: only packets to a service are steered, so the other direction
+ * never comes here, and a hash that treats the ends alike would give up the order of the words for nothing.
+ */
+static __always_inline __u32 flow_slot(const struct flow *flow, __u32 seed)
+{
+	const __be32 *from = flow->from_addr, *to = flow->to.addr;
+	__u64 hash = mix(seed, pair(flow->from_port, flow->to.port));
+
+	hash = mix(hash, pair(from[0], to[0]));
+	if (flow->to.family == SC_STEER_IPV6) {
+		hash = mix(hash, pair(from[1], to[1]));
+		hash = mix(hash, pair(from[2], to[2]));
+		hash = mix(hash, pair(from[3], to[3]));
+	}
+	return mix(hash, 0) % SC_STEER_SLOTS;
+}
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* The maps, whose layout <sidecore/steer.h> describes. Names are those of the pins. */
+#ifndef SC_BPF_MAPS_H
+#define SC_BPF_MAPS_H
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sc_steering);
+} steering SEC(".maps");
+
+/* Room for one entry per possible CPU; the loader sets max_entries to that. */
+struct {
+	__uint(type, BPF_MAP_TYPE_CPUMAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bpf_cpumap_val);
+} cpus SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SC_STEER_KEYS_MAX);
+	__type(key, struct sc_service_key);
+	__type(value, struct sc_service);
+} services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SC_STEER_SERVICES_MAX);
+	__type(key, __u32);
+	__type(value, struct sc_service_count);
+} service_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SC_REASON_CNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* From the first byte of a frame to its flow: Ethernet, VLAN, IPv4, IPv6, TCP, UDP. */
+#ifndef SC_BPF_PARSE_H
+#define SC_BPF_PARSE_H
+
+#include "flow.h"
+
+enum {
+	ETHERTYPE_IPV4 = 0x0800,
+	ETHERTYPE_IPV6 = 0x86dd,
+	ETHERTYPE_VLAN = 0x8100,
+	ETHERTYPE_QINQ = 0x88a8,
+
+	PROTO_HOP_BY_HOP = 0,
+	PROTO_TCP = 6,
+	PROTO_UDP = 17,
+	PROTO_ROUTING = 43,
+	PROTO_FRAGMENT = 44,
+	PROTO_AUTH = 51,
+	PROTO_DEST_OPTIONS = 60,
+	PROTO_MOBILITY = 135,
+
+	IPV4_MORE_FRAGMENTS = 0x2000,
+	IPV4_OFFSET_MASK = 0x1fff,
+};
+
+/* The unread part of a frame. */
+struct cursor {
+	void *pos;
+	void *end;
+};
+
+/* The next `len` bytes, or NULL if the frame ends before. Only the linear part counts: the rest is never a header here. */
+static __always_inline void *take(struct cursor *cursor, __u64 len)
+{
+	void *header = cursor->pos;
+
+	if (header + len > cursor->end)
+		return NULL;
+	cursor->pos = header + len;
+	return header;
+}
+
+static __always_inline bool is_vlan(__be16 ethertype)
+{
+	return ethertype == bpf_htons(ETHERTYPE_VLAN) || ethertype == bpf_htons(ETHERTYPE_QINQ);
+}
+
+/* All parsers: 0 and what was found, or the reason why the packet is none of ours (never SC_REASON_STEERED, which is 0). */
+static __always_inline int parse_ethernet(struct cursor *cursor, __be16 *ret_ethertype)
+{
+	struct ethhdr *eth = take(cursor, sizeof(*eth));
+	__be16 ethertype;
+	int tags;
+
+	if (!eth)
+		return SC_REASON_TRUNCATED;
+	ethertype = eth->h_proto;
+#pragma unroll
+	for (tags = 0; tags < SC_STEER_VLANS_MAX; tags++) {
+		struct vlan_hdr *vlan;
+
+		if (!is_vlan(ethertype))
+			break;
+		vlan = take(cursor, sizeof(*vlan));
+		if (!vlan)
+			return SC_REASON_TRUNCATED;
+		ethertype = vlan->h_vlan_encapsulated_proto;
+	}
+	if (is_vlan(ethertype))
+		return SC_REASON_DEEP_VLAN;
+	*ret_ethertype = ethertype;
+	return 0;
+}
+
+static __always_inline int parse_ipv4(struct cursor *cursor, struct flow *flow)
+{
+	struct iphdr *ip = take(cursor, sizeof(*ip));
+	__u32 header_len;
+
+	if (!ip)
+		return SC_REASON_TRUNCATED;
+	header_len = ip->ihl * 4;
+	if (ip->version != 4 || header_len < sizeof(*ip))
+		return SC_REASON_MALFORMED;
+	if (!take(cursor, header_len - sizeof(*ip)))
+		return SC_REASON_TRUNCATED;
+	if (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK))
+		return SC_REASON_FRAGMENT;
+	flow->to.family = SC_STEER_IPV4;
+	flow->to.protocol = ip->protocol;
+	flow->to.addr[0] = ip->daddr;
+	flow->from_addr[0] = ip->saddr;
+	return 0;
+}
+
+static __always_inline bool is_ext_header(__u8 protocol)
+{
+	return protocol == PROTO_HOP_BY_HOP || protocol == PROTO_ROUTING || protocol == PROTO_DEST_OPTIONS ||
+	       protocol == PROTO_MOBILITY || protocol == PROTO_AUTH;
+}
+
+static __always_inline int parse_ipv6(struct cursor *cursor, struct flow *flow)
+{
+	struct ipv6hdr *ip = take(cursor, sizeof(*ip));
+	__u8 protocol;
+	int i;
+
+	if (!ip)
+		return SC_REASON_TRUNCATED;
+	if (ip->version != 6)
+		return SC_REASON_MALFORMED;
+	protocol = ip->nexthdr;
+	for (i = 0; i < SC_STEER_EXT_HEADERS_MAX && is_ext_header(protocol); i++) {
+		struct ipv6_opt_hdr *ext = take(cursor, sizeof(*ext));
+		__u32 len;
+
+		if (!ext)
+			return SC_REASON_TRUNCATED;
+		/* The authentication header alone counts words of 4 bytes. */
+		len = protocol == PROTO_AUTH ? (ext->hdrlen + 2) * 4 : (ext->hdrlen + 1) * 8;
+		if (!take(cursor, len - sizeof(*ext)))
+			return SC_REASON_TRUNCATED;
+		protocol = ext->nexthdr;
+	}
+	if (is_ext_header(protocol))
+		return SC_REASON_DEEP_IPV6;
+	/* Even one that is whole ("atomic"): rare enough to leave to the stack. */
+	if (protocol == PROTO_FRAGMENT)
+		return SC_REASON_FRAGMENT;
+	flow->to.family = SC_STEER_IPV6;
+	flow->to.protocol = protocol;
+	__builtin_memcpy(flow->to.addr, &ip->daddr, sizeof(flow->to.addr));
+	__builtin_memcpy(flow->from_addr, &ip->saddr, sizeof(flow->from_addr));
+	return 0;
+}
+
+static __always_inline int parse_transport(struct cursor *cursor, struct flow *flow)
+{
+	if (flow->to.protocol == PROTO_TCP) {
+		struct tcphdr *tcp = take(cursor, sizeof(*tcp));
+
+		if (!tcp)
+			return SC_REASON_TRUNCATED;
+		if (tcp->doff * 4 < sizeof(*tcp))
+			return SC_REASON_MALFORMED;
+		flow->from_port = tcp->source;
+		flow->to.port = tcp->dest;
+		return 0;
+	}
+	if (flow->to.protocol == PROTO_UDP) {
+		struct udphdr *udp = take(cursor, sizeof(*udp));
+
+		if (!udp)
+			return SC_REASON_TRUNCATED;
+		flow->from_port = udp->source;
+		flow->to.port = udp->dest;
+		return 0;
+	}
+	return SC_REASON_NOT_TRANSPORT;
+}
+
+static __always_inline int parse_flow(struct xdp_md *ctx, struct flow *flow)
+{
+	struct cursor cursor = { .pos = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
+	__be16 ethertype;
+	int reason;
+
+	reason = parse_ethernet(&cursor, &ethertype);
+	if (reason)
+		return reason;
+	if (ethertype == bpf_htons(ETHERTYPE_IPV4))
+		reason = parse_ipv4(&cursor, flow);
+	else if (ethertype == bpf_htons(ETHERTYPE_IPV6))
+		reason = parse_ipv6(&cursor, flow);
+	else
+		return SC_REASON_NOT_IP;
+	return reason ?: parse_transport(&cursor, flow);
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* Counting. Each CPU has its own words, so no atomics. */
+#ifndef SC_BPF_STATS_H
+#define SC_BPF_STATS_H
+
+#include "maps.h"
+
+static __always_inline void count(enum sc_reason reason)
+{
+	__u32 key = reason;
+	__u64 *counter = bpf_map_lookup_elem(&counters, &key);
+
+	if (counter)
+		(*counter)++;
+}
+
+/* Counts the reason and lets the packet go on to the stack: the only end of a packet that is not redirected. */
+static __always_inline int pass(enum sc_reason reason)
+{
+	count(reason);
+	return XDP_PASS;
+}
+
+static __always_inline struct sc_service_count *service_count(const struct sc_service *service)
+{
+	__u32 row = service->row;
+
+	return bpf_map_lookup_elem(&service_counts, &row);
+}
+
+#endif

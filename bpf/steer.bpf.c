@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0-only)
+// Sends packets of services to the dedicated CPU of their flow, and counts them where they arrive.
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sidecore/steer.h>
+
+#include "parse.h"
+#include "stats.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+static __always_inline int to_cpu(__u32 cpu, struct sc_service_count *service)
+{
+	int verdict;
+
+	if (cpu == SC_STEER_NO_CPU)
+		return pass(SC_REASON_NO_CPU);
+	if (cpu == bpf_get_smp_processor_id()) {
+		/* A trip through the CPU map to where we are would only add a context switch. */
+		service->local++;
+		return pass(SC_REASON_LOCAL);
+	}
+	verdict = bpf_redirect_map(&cpus, cpu, XDP_PASS);
+	if (verdict != XDP_REDIRECT)
+		return pass(SC_REASON_NO_ENTRY);
+	service->steered++;
+	count(SC_REASON_STEERED);
+	return verdict;
+}
+
+/* On the receiving CPU, bound to the device. */
+SEC("xdp.frags")
+int steer(struct xdp_md *ctx)
+{
+	struct sc_service_count *service_row;
+	struct sc_steering *table;
+	struct sc_service *service;
+	struct flow flow = {};
+	__u32 key = 0;
+	int reason;
+
+	reason = parse_flow(ctx, &flow);
+	if (reason)
+		return pass(reason);
+	service = flow_service(&flow);
+	if (!service)
+		return pass(SC_REASON_NO_SERVICE);
+	table = bpf_map_lookup_elem(&steering, &key);
+	service_row = service_count(service);
+	if (!table || !service_row)
+		return pass(SC_REASON_NO_SERVICE);
+	return to_cpu(table->cpus[flow_slot(&flow, table->seed)], service_row);
+}
+
+/* On the dedicated CPU, bound to its entry in the CPU map; the packet is not an skb yet. */
+SEC("xdp.frags/cpumap")
+int on_cpu(struct xdp_md *ctx)
+{
+	struct sc_service_count *service_row;
+	struct sc_service *service;
+	struct flow flow = {};
+
+	if (parse_flow(ctx, &flow))
+		return pass(SC_REASON_STRAYED);
+	service = flow_service(&flow);
+	if (!service)
+		return pass(SC_REASON_STRAYED);
+	service_row = service_count(service);
+	if (service_row) {
+		service_row->arrived++;
+		service_row->arrived_bytes += bpf_xdp_get_buff_len(ctx);
+	}
+	return pass(SC_REASON_ARRIVED);
+}

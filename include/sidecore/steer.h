@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pinned maps of the XDP programs: what the loader, the service and the programs agree on.
+ *
+ * Layout only: constants, structs and asserts. Pins of one interface lie in
+ * <bpffs>/sidecore/<inode of its network namespace>/<ifindex>/ under the names of the SC_STEER_PINS list. Whoever
+ * changes a map holds flock(LOCK_EX) on <bpffs>/sidecore. A change of layout bumps SC_STEER_SCHEMA.
+ */
+#ifndef SIDECORE_STEER_H
+#define SIDECORE_STEER_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+enum sc_steer_limit {
+	SC_STEER_SCHEMA = 1,
+	SC_STEER_SLOTS = 128, /* of the indirection table, a power of two */
+	SC_STEER_SERVICES_MAX = 256, /* counter rows, one per service */
+	SC_STEER_KEYS_MAX = 512, /* a service on any address takes one key per family */
+	SC_STEER_QUEUE_LEN = 512, /* packets waiting for one dedicated CPU, of each sending CPU's share */
+	SC_STEER_VLANS_MAX = 2, /* tags looked behind */
+	SC_STEER_EXT_HEADERS_MAX = 6, /* IPv6 extension headers looked behind */
+};
+
+/* In sc_steering.cpus: no CPU serves this slot, its packets pass. */
+#define SC_STEER_NO_CPU 0xffffffffU
+
+/*
+ * Pins: name, what it is. `link` is made last and removed first, so a directory without it is an attach that did not
+ * come to its end.
+ */
+#define SC_STEER_PINS(X)                                                             \
+	X(steering, "ARRAY, 1 entry: struct sc_steering, may be mapped")             \
+	X(cpus, "CPUMAP, CPU -> struct bpf_cpumap_val: the dedicated CPUs")          \
+	X(services, "HASH, struct sc_service_key -> struct sc_service")              \
+	X(service_counts, "PERCPU_ARRAY, sc_service.row -> struct sc_service_count") \
+	X(counters, "PERCPU_ARRAY, enum sc_reason -> __u64")
+
+#define SC_STEER_PIN_STEER  "steer" /* program on the device */
+#define SC_STEER_PIN_ON_CPU "on_cpu" /* program for new entries of `cpus` */
+#define SC_STEER_PIN_LINK   "link"
+
+/*
+ * Map `steering`. The loader writes schema and seed once, before the programs run. cpus may be changed at any time by
+ * the lock's holder, a slot at a time or all at once: each word is read once per packet. Only CPUs that have an entry
+ * in `cpus` receive; packets of other slots pass.
+ */
+struct sc_steering {
+	__u32 schema; /* SC_STEER_SCHEMA */
+	__u32 seed; /* of the flow hash, random: nobody outside can aim at one CPU */
+	__u32 cpus[SC_STEER_SLOTS];
+};
+
+enum sc_steer_family {
+	SC_STEER_IPV4 = 4,
+	SC_STEER_IPV6 = 6,
+};
+
+/* Map `services`, key. Address and port as in the packet; IPv4 in addr[0]; all zero: any address of the family. */
+struct sc_service_key {
+	__u8 family; /* enum sc_steer_family */
+	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	__be16 port;
+	__be32 addr[4];
+};
+
+/* Map `services`, value. Keys of one service share a row. */
+struct sc_service {
+	__u32 row; /* in service_counts, below SC_STEER_SERVICES_MAX */
+};
+
+/* Map `service_counts`, one per CPU: the CPU that writes it is the CPU the packet was on. */
+struct sc_service_count {
+	__u64 local; /* packets that passed at once, on their dedicated CPU already */
+	__u64 steered; /* packets sent to their dedicated CPU */
+	__u64 arrived; /* steered packets on their dedicated CPU */
+	__u64 arrived_bytes; /* from the Ethernet header on */
+};
+
+/*
+ * Why a packet went where it went: constant, name, meaning. Each packet counts once in `steer`, and once more in
+ * `on_cpu` if it was steered. Append only: the number is the key in map `counters`.
+ */
+#define SC_REASONS(X)                                                           \
+	X(STEERED, steered, "sent to its dedicated CPU")                        \
+	X(LOCAL, local, "passed: already on its dedicated CPU")                 \
+	X(NO_SERVICE, no_service, "passed: not addressed to a service")         \
+	X(NO_CPU, no_cpu, "passed: no dedicated CPU is active")                 \
+	X(NO_ENTRY, no_entry, "passed: its CPU is not in the CPU map")          \
+	X(FRAGMENT, fragment, "passed: IP fragment")                            \
+	X(NOT_IP, not_ip, "passed: neither IPv4 nor IPv6")                      \
+	X(NOT_TRANSPORT, not_transport, "passed: neither TCP nor UDP")          \
+	X(DEEP_VLAN, deep_vlan, "passed: more than two VLAN tags")              \
+	X(DEEP_IPV6, deep_ipv6, "passed: more than six IPv6 extension headers") \
+	X(TRUNCATED, truncated, "passed: ends within a header")                 \
+	X(MALFORMED, malformed, "passed: a header contradicts itself")          \
+	X(ARRIVED, arrived, "taken over on its dedicated CPU")                  \
+	X(STRAYED, strayed, "on a dedicated CPU, but its service was removed meanwhile")
+
+enum sc_reason {
+#define SC_REASON_ENUM(constant, name, help) SC_REASON_##constant,
+	SC_REASONS(SC_REASON_ENUM)
+#undef SC_REASON_ENUM
+		SC_REASON_CNT
+};
+
+#ifdef __cplusplus
+#define SC_STEER_ASSERT static_assert
+#else
+#define SC_STEER_ASSERT _Static_assert
+#endif
+SC_STEER_ASSERT(sizeof(struct sc_steering) == 520, "sc_steering");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, seed) == 4, "sc_steering.seed");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, cpus) == 8, "sc_steering.cpus");
+SC_STEER_ASSERT(sizeof(struct sc_service_key) == 20, "sc_service_key");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, protocol) == 1, "sc_service_key.protocol");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, port) == 2, "sc_service_key.port");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, addr) == 4, "sc_service_key.addr");
+SC_STEER_ASSERT(sizeof(struct sc_service) == 4, "sc_service");
+SC_STEER_ASSERT(sizeof(struct sc_service_count) == 32, "sc_service_count");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, steered) == 8, "sc_service_count.steered");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived) == 16, "sc_service_count.arrived");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived_bytes) == 24, "sc_service_count.arrived_bytes");
+SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 14, "enum sc_reason");
+SC_STEER_ASSERT((SC_STEER_SLOTS & (SC_STEER_SLOTS - 1)) == 0, "SC_STEER_SLOTS is a power of two");
+
+#endif
