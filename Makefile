@@ -23,8 +23,9 @@
 #                                                         `make test` runs it: each TAP line counts, without TAP the program
 #                                                         counts as one; exit 77 is a skip. Needs root? Skip without.
 #   tests_plain += channel                                not repeated under SAN=1 and TSAN=1
-#   libs += libapp                                     -> $(O)/lib/libapp.a and .so.N, hidden visibility, exports by
-#   libapp_src, libapp_libs                               libapp/libapp.map, whose first node must be LIBAPP_N
+#   libs += libapp                                     -> $(O)/lib/libapp.a and .so.N; exports by libapp/libapp.map, whose
+#   libapp_src, libapp_libs                               node must be LIBAPP_N. Hidden unless marked: the public header has
+#                                                         #pragma GCC visibility push(default) around its functions
 #
 # Names are unique over programs, tests and libs. Every tests/*.sh is run by `make test` too. Code gets SC_VERSION (a string)
 # and _GNU_SOURCE. libapp/, loader/ and ringsvc/ use nothing of each other: tests/layers.sh reads the dependency files.
@@ -111,6 +112,7 @@ endif
 
 objects = $(patsubst %.c,$(O)/obj/%.o,$1)
 folders = $(sort $(foreach f,$1,$(firstword $(subst /, ,$f))))
+rules_of = $(wildcard $(sort $(foreach f,$1,$(dir $f)rules.mk $(firstword $(subst /, ,$f))/rules.mk)))
 bpf_source = $(if $(findstring /,$1),$1,bpf/$1)
 skeletons = $(foreach b,$1,$(O)/skel/$(notdir $b).skel.h)
 
@@ -161,8 +163,8 @@ ifeq ($($1_src),)
 $$(error $1 has no sources: set $1_src in its rules.mk)
 endif
 $(call objects,$($1_src)): local += $(addprefix -I,$(call folders,$($1_objs)) $($1_dirs)) $(if $($1_bpf),-isystem $(O)/skel) $($1_cflags)
-$(call objects,$($1_src)): $(call skeletons,$($1_bpf))
-$(O)/$2/$1: $(call objects,$($1_src) $($1_objs)) $(filter %.a,$($1_libs))
+$(call objects,$($1_src)): $(call skeletons,$($1_bpf)) $(call rules_of,$($1_src))
+$(O)/$2/$1: $(call objects,$($1_src) $($1_objs)) $(filter %.a,$($1_libs)) $(call rules_of,$($1_src))
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
 	$$(Q)$(CC) $(ld_flags) -pie $($1_ldflags) $(LDFLAGS) -o $$@ $$(filter %.o,$$^) $($1_libs) $3
@@ -171,6 +173,7 @@ endef
 # $1 = library. A map that does not name this soversion, or names a symbol that is not there, stops the build.
 define library_rules
 $(call objects,$($1_src)): local += -fPIC -fvisibility=hidden $($1_cflags)
+$(call objects,$($1_src)): $(call rules_of,$($1_src))
 $(O)/lib/$1.a: $(call objects,$($1_src))
 	@mkdir -p $$(@D)
 	$$(call say,AR,$$@)
