@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What Sidecore's parts share: the channel's memory, the control messages and, through steer.h, the pinned XDP maps.
+ *
+ * Layout only: constants, structs and asserts; no functions, no atomics. Fixed-width fields, natural alignment,
+ * named padding that must be zero. A change of layout bumps SC_ABI_VERSION. docs/abi.md tells the order of things.
+ */
+#ifndef SIDECORE_ABI_H
+#define SIDECORE_ABI_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#include <sidecore/steer.h>
+
+enum sc_abi {
+	SC_ABI_VERSION = 1,
+	SC_CHANNEL_MAGIC = 0x4e484353, /* "SCHN" */
+	SC_CTL_MAGIC = 0x4c544353,     /* "SCTL" */
+};
+
+/* Every bound of a channel; both sides check against it. */
+enum sc_limit {
+	SC_LANES_MAX = 16,
+	SC_CONNS_MAX = 16384,	 /* per lane */
+	SC_BUFS_MAX = 32768,	 /* receive buffers per lane, a power of two */
+	SC_BUF_LEN_MIN = 256,	 /* bytes, a power of two */
+	SC_BUF_LEN_MAX = 65536,
+	SC_SQ_ENTRIES_MIN = 64,	 /* a power of two */
+	SC_SQ_ENTRIES_MAX = 4096,
+	SC_CQ_ENTRIES_MAX = 65536,
+};
+#define SC_ARENA_LEN_MAX (1ULL << 30)
+
+/* The file table of a lane's ring. */
+enum sc_slot {
+	SC_SLOT_DOORBELL = 0,	/* eventfd of the lane, put there by the service */
+	SC_SLOT_LISTENERS = 1,	/* first slot of listening sockets */
+	SC_SLOT_CONNS = 16,	/* first slot of connections, conn_cnt of them */
+};
+
+/* user_data of the request that the service itself leaves in each lane: multishot POLL_ADD on SC_SLOT_DOORBELL. */
+#define SC_DOORBELL_TAG (~0ULL)
+
+/* Buffer group of a lane's provided buffers. */
+#define SC_BUF_GROUP 0
+
+/* Set in sc_channel.features */
+enum sc_channel_feature {
+	SC_CHANNEL_RECV_LIM = 1U << 0, /* the kernel ends a multishot receive after a number of bytes */
+};
+#define SC_CHANNEL_FEATURES_KNOWN (SC_CHANNEL_RECV_LIM)
+
+/*
+ * service -> app. One io_uring in the channel's memory. Written once, before the app sees the channel; offsets are in
+ * bytes from the channel's start. The words that ring_off.. point to belong to the kernel's io_uring ABI.
+ */
+struct sc_lane {
+	__u64 sqes_off;	    /* sq_entries x 64 bytes; app writes */
+	__u64 buf_ring_off; /* struct io_uring_buf_ring of buf_cnt entries; app writes */
+	__u64 bufs_off;	    /* buf_cnt x buf_len bytes; kernel writes */
+	__u64 sq_head_off;  /* __u32, kernel writes */
+	__u64 sq_tail_off;  /* __u32, app writes */
+	__u64 sq_flags_off; /* __u32, kernel writes: IORING_SQ_NEED_WAKEUP, IORING_SQ_CQ_OVERFLOW */
+	__u64 cq_head_off;  /* __u32, app writes */
+	__u64 cq_tail_off;  /* __u32, kernel writes */
+	__u64 cq_flags_off; /* __u32, app writes: IORING_CQ_EVENTFD_DISABLED */
+	__u64 cqes_off;	    /* cq_entries x 16 bytes; kernel writes */
+	__u32 sq_entries;
+	__u32 cq_entries;
+	__u32 buf_cnt;
+	__u32 buf_len;
+	__u32 cpu;	    /* dedicated core whose poller serves this lane */
+	__u32 pad[3];
+};
+
+/* service -> app. First bytes of a channel. */
+struct sc_channel {
+	__u32 magic;	   /* SC_CHANNEL_MAGIC */
+	__u16 version;	   /* SC_ABI_VERSION */
+	__u16 lane_cnt;
+	__u32 header_len;  /* sizeof(struct sc_channel) */
+	__u32 features;	   /* enum sc_channel_feature */
+	__u64 channel_len; /* bytes, the memfd's size */
+	__u64 base;	   /* what an SQE calls offset 0: the channel's address in the engine */
+	__u64 arena_off;
+	__u64 arena_len;
+	__u32 conn_cnt;	   /* per lane */
+	__u32 pad[3];
+	struct sc_lane lane[SC_LANES_MAX];
+};
+
+/*
+ * Control messages: one struct, one message per SOCK_SEQPACKET packet, request and reply in turn. Fields that a type
+ * does not name are zero. An app that sends anything else loses its session.
+ */
+enum sc_ctl_type {
+	/*
+	 * app -> service, first. Uses lane_cnt (0: one per dedicated core), conn_cnt, buf_cnt, buf_len, sq_entries,
+	 * arena_len. Reply: status, channel_len, lane_cnt, reason; if status is 0 the packet carries
+	 * 1 + 2 * lane_cnt descriptors: memfd, then per lane its completion eventfd and its doorbell eventfd.
+	 */
+	SC_CTL_HELLO = 1,
+	/*
+	 * app -> service. Uses lane, slot (SC_SLOT_LISTENERS up to the last connection's), and carries one descriptor,
+	 * a socket, that goes into the lane's file table. Reply: status.
+	 */
+	SC_CTL_FILE_ADD = 2,
+	/*
+	 * app -> service. Uses lane. Wakes the poller and flushes completions the kernel held back
+	 * (IORING_SQ_CQ_OVERFLOW), as io_uring_enter would. Reply: status.
+	 */
+	SC_CTL_KICK = 3,
+	/* service -> app: the same type as the request, with SC_CTL_REPLY set */
+	SC_CTL_REPLY = 0x8000,
+};
+
+/* Why the service said no, beside the errno in status: the half that an errno can't tell. */
+enum sc_refusal {
+	SC_REFUSED_NONE = 0,
+	SC_REFUSED_VERSION,    /* -EPROTO: the other side speaks another SC_ABI_VERSION, see version */
+	SC_REFUSED_MALFORMED,  /* -EBADMSG: not a message of the protocol */
+	SC_REFUSED_LIMIT,      /* -EINVAL: a wish out of the bounds of enum sc_limit */
+	SC_REFUSED_ENGINES,    /* -EAGAIN: this uid, or all together, have too many engines */
+	SC_REFUSED_SESSIONS,   /* -EAGAIN: this engine has too many sessions */
+	SC_REFUSED_MEMLOCK,    /* -ENOMEM: ring memory beyond RLIMIT_MEMLOCK of the uid */
+	SC_REFUSED_MEMORY,     /* -ENOMEM */
+	SC_REFUSED_RING,	      /* the kernel refused the ring, errno in status */
+	SC_REFUSED_CPU,	      /* -EINVAL: the dedicated core is offline or outside the service's cpuset */
+	SC_REFUSED_IDENTITY,   /* -EACCES: rootless service of another user, or the app's namespaces can't be read */
+	SC_REFUSED_CNT,
+};
+
+struct sc_ctl_msg {
+	__u32 magic;   /* SC_CTL_MAGIC */
+	__u16 version; /* SC_ABI_VERSION of the sender */
+	__u16 type;    /* enum sc_ctl_type */
+	__s32 status;  /* replies: 0 or -errno */
+	__u32 reason;  /* replies: enum sc_refusal */
+	__u32 lane;
+	__u32 slot;
+	__u32 lane_cnt;
+	__u32 conn_cnt;
+	__u32 buf_cnt;
+	__u32 buf_len;
+	__u32 sq_entries;
+	__u32 pad;
+	__u64 arena_len;
+	__u64 channel_len;
+};
+
+#ifndef __VMLINUX_H__
+#ifdef __cplusplus
+#define SC_ABI_ASSERT static_assert
+#else
+#define SC_ABI_ASSERT _Static_assert
+#endif
+SC_ABI_ASSERT(sizeof(struct sc_lane) == 112, "sc_lane");
+SC_ABI_ASSERT(sizeof(struct sc_channel) == 64 + SC_LANES_MAX * 112, "sc_channel");
+SC_ABI_ASSERT(sizeof(struct sc_ctl_msg) == 64, "sc_ctl_msg");
+SC_ABI_ASSERT(sizeof(struct sc_channel) <= 4096, "sc_channel fits the first page");
+SC_ABI_ASSERT(SC_SLOT_CONNS + SC_CONNS_MAX <= 20000, "a lane's file table fits a common RLIMIT_NOFILE");
+#endif
+
+#endif

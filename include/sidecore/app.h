@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libapp: sockets served through shared memory.
+ *
+ * A session is a channel to one engine. Connections are accepted and read ahead for the application; what happened is
+ * told by events. All functions return 0 or a count, or -errno; none prints, exits or touches errno. A session and all
+ * that belongs to it is used by one thread at a time. Nothing blocks but sc_open, sc_listen (both talk to the service)
+ * and sc_wait.
+ */
+#ifndef SIDECORE_APP_H
+#define SIDECORE_APP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+
+struct sc_session;
+struct sc_listener;
+struct sc_conn;
+
+enum sc_engine {
+	SC_ENGINE_AUTO,	  /* direct if the service answers, else local */
+	SC_ENGINE_LOCAL,  /* an io_uring in this process, driven by this thread */
+	SC_ENGINE_DIRECT, /* a poller of sidecore-ringsvc on a dedicated core */
+};
+
+/*
+ * What to open. Zero means the default. size is sizeof(struct sc_options), set by SC_OPTIONS_INIT: a newer library
+ * accepts an older program's struct, an older library refuses (-E2BIG) fields it doesn't know unless they are zero.
+ */
+struct sc_options {
+	size_t size;
+	enum sc_engine engine;
+	unsigned int lanes;	 /* direct: how many dedicated cores to use; default all the service offers */
+	const char *socket_path; /* of the service; default $SIDECORE_SOCKET, then the user's own, then the system's */
+	size_t arena_len;	 /* bytes to send from; default 16 MiB */
+	unsigned int conns;	 /* connections per lane; default 4096 */
+	unsigned int bufs;	 /* receive buffers per lane, a power of two; default 1024 */
+	unsigned int buf_len;	 /* bytes of a receive buffer, a power of two; default 4096 */
+	unsigned int window;	 /* bytes a connection may have unreleased before its receiving pauses; default 64 KiB */
+	unsigned int spin_us;	 /* how long sc_wait looks for events before it sleeps; default 0 */
+};
+#define SC_OPTIONS_INIT { .size = sizeof(struct sc_options) }
+
+/*
+ * Opens a session and stores it in *ret_session, which the caller closes with sc_close_session. May block up to 5 s for
+ * the service. SC_ENGINE_AUTO falls back to local when the service is absent or refuses; sc_info tells the reason.
+ *
+ * -EINVAL an option out of bounds; -E2BIG options of a newer version; -ENOENT, -ECONNREFUSED no service at the path;
+ * -EACCES not this user's service; -EPROTO the service speaks another version; -ENOSYS the kernel lacks a feature the
+ * engine needs; -ENOMEM; -EMFILE; -ETIMEDOUT. sc_reason has the details.
+ */
+int sc_open(const struct sc_options *options, struct sc_session **ret_session);
+
+/* Gives all back: connections are closed, pointers into the session die. NULL is fine. */
+void sc_close_session(struct sc_session *session);
+
+/*
+ * One line on the last failure of sc_open or sc_listen in this thread: object, reason, next step. Valid until the next such call.
+ */
+const char *sc_reason(void);
+
+/* --- the arena: what is sent lies there ----------------------------------------------------------------------- */
+
+/* Memory to send from, 64-byte aligned, or NULL when the arena has no such piece left. O(log arena). */
+void *sc_alloc(struct sc_session *session, size_t len);
+
+/* Only after every send from it has completed. NULL is fine. */
+void sc_free(struct sc_session *session, void *mem);
+
+/* --- listening ------------------------------------------------------------------------------------------------- */
+
+/*
+ * Listens on a numeric address ("0.0.0.0", "::", "10.1.2.3") and port, with one listening socket per lane. Port 0 takes a free one.
+ * backlog 0 means 4096. At most 15 listeners per session. The socket is created here, in the caller's network
+ * namespace and with its rights. Accepting begins at once and runs ahead of the application by at most 64 connections
+ * per listening socket; what comes beyond waits in the backlog.
+ *
+ * -EINVAL not an address; -EADDRINUSE, -EACCES, -EADDRNOTAVAIL as bind; -ENOSPC too many listeners; -EPIPE the engine is gone.
+ */
+int sc_listen(struct sc_session *session, const char *address, uint16_t port, int backlog,
+	      struct sc_listener **ret_listener);
+
+/* The port in use. */
+uint16_t sc_listener_port(const struct sc_listener *listener);
+
+/* Stops accepting; connections accepted already still come as events or are closed with the session. */
+void sc_listener_close(struct sc_listener *listener);
+
+/* --- events ---------------------------------------------------------------------------------------------------- */
+
+enum sc_event_type {
+	SC_EVENT_ACCEPT = 1, /* conn is new; listener says where. Receiving has begun already */
+	SC_EVENT_RECV,	     /* data, len: the caller gives it back by sc_release. len 0: the peer has finished sending */
+	SC_EVENT_SENT,	     /* a send with this tag has completed: all of it (result = bytes) or not (result = -errno) */
+	SC_EVENT_ERROR,	     /* conn broke while receiving: result = -errno. The caller closes it */
+	SC_EVENT_CLOSED,     /* the close asked for is done; conn is no more, unless buffers of it are unreleased */
+	SC_EVENT_LOST,	     /* the engine is gone (result = -errno): every connection is lost, close the session */
+};
+
+struct sc_event {
+	enum sc_event_type type;
+	int result;
+	struct sc_conn *conn;
+	struct sc_listener *listener;
+	void *data;
+	size_t len;
+	uint64_t tag;
+};
+
+/*
+ * Up to max events that are there now; 0 if none. Events of one connection come in order. Also hands to the engine
+ * what was asked for since the last call. On the direct engine no system call is made as long as its poller is awake.
+ */
+int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int max);
+
+/*
+ * The same, waiting for at least one event: timeout_ms < 0 for ever, 0 as sc_poll. Returns 0 when time ran out,
+ * -EINTR if a signal handler ran.
+ */
+int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int max, int timeout_ms);
+
+/*
+ * A descriptor for the application's own epoll or poll, readable when sc_poll may have events. It belongs to the
+ * session. Before sleeping on it call sc_arm; go to sleep only if that returns 0.
+ */
+int sc_fd(struct sc_session *session);
+
+/* Asks for sc_fd to be signalled. 1: events are there already, do not sleep; 0: sleep; -errno. */
+int sc_arm(struct sc_session *session);
+
+/* --- connections ----------------------------------------------------------------------------------------------- */
+
+/*
+ * Gives the memory of a SC_EVENT_RECV back, once, in any order, also after sc_close. A connection with more than a
+ * window of unreleased bytes is not read from until half of it is released; the peer is slowed down by TCP.
+ */
+void sc_release(struct sc_conn *conn, void *data);
+
+/*
+ * Sends len bytes from the arena, or from a received buffer not yet released. The memory must not change until
+ * SC_EVENT_SENT with the tag. Sends of one connection go out in order and complete in order; partial sends do not
+ * surface. -EFAULT not memory of this session; -EINVAL len is 0; -ENOMEM; -EPIPE after sc_close, sc_shutdown or a send
+ * that failed; -EOWNERDEAD the engine is gone.
+ */
+int sc_send(struct sc_conn *conn, const void *data, size_t len, uint64_t tag);
+
+/* The same from up to 4 pieces; iov itself is copied. */
+int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag);
+
+/* Ends the sending direction after what was asked to be sent: the peer sees the end of the stream. */
+int sc_shutdown(struct sc_conn *conn);
+
+/*
+ * Closes after what was asked to be sent has gone out; with SC_CLOSE_NOW drops what has not (their SENT events tell
+ * -ECANCELED). No more RECV events come. Ends with SC_EVENT_CLOSED.
+ */
+enum sc_close_flag { SC_CLOSE_NOW = 1U << 0 };
+void sc_close(struct sc_conn *conn, unsigned int flags);
+
+/* A word of the caller's own; NULL at first. */
+void sc_conn_set_data(struct sc_conn *conn, void *data);
+void *sc_conn_data(const struct sc_conn *conn);
+
+/* The lane that serves the connection, counted from 0. */
+unsigned int sc_conn_lane(const struct sc_conn *conn);
+
+/* --- information ----------------------------------------------------------------------------------------------- */
+
+/* Counters since the session was opened. */
+struct sc_counters {
+	uint64_t accepted;	/* connections */
+	uint64_t closed;
+	uint64_t received;	/* bytes */
+	uint64_t sent;		/* bytes */
+	uint64_t recv_events;
+	uint64_t send_events;
+	uint64_t recv_paused;	/* a connection's window was full */
+	uint64_t recv_starved;	/* the kernel found no buffer */
+	uint64_t recv_copied;	/* buffers copied out because few were left */
+	uint64_t sq_full;	/* a request waited for a place in the queue */
+	uint64_t cq_overflow;	/* completions the kernel had to hold back */
+	uint64_t doorbells;	/* the poller slept and was woken */
+	uint64_t sleeps;	/* sc_wait slept */
+};
+
+struct sc_info {
+	size_t size;		  /* set by the caller to sizeof(struct sc_info) */
+	enum sc_engine engine;	  /* the one in use */
+	unsigned int lanes;
+	int cpus[16];		  /* dedicated core of each lane; -1 for the local engine */
+	struct sc_counters counters;
+	char fallback_reason[160]; /* why SC_ENGINE_AUTO did not get direct; empty otherwise */
+};
+
+/* -EINVAL when info->size is not a size this library knows. */
+int sc_info(const struct sc_session *session, struct sc_info *info);
+
+/* "local", "direct" */
+const char *sc_engine_name(enum sc_engine engine);
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The direct engine: a poller of ringsvc on a dedicated core consumes the queue; this process only writes to memory.
+ *
+ * System calls are made when somebody sleeps: write(doorbell) wakes the poller, epoll_wait sleeps here. The barriers'
+ * letters and their partners are in docs/memory-order.md.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "control.h"
+#include "reason.h"
+#include "session.h"
+
+enum { CHECK_MS = 10, EPOLL_EVENTS = 8 };
+
+#define PATH_SYSTEM "/run/sidecore/ringsvc.sock"
+
+/* --- opening --- */
+
+/* All but the tails and heads that this side writes, which it reads here for the only time. */
+static void ring_init(struct io_uring *ring, char *mem, const struct sc_lane *at)
+{
+	*ring = (struct io_uring){
+		.flags = IORING_SETUP_SQPOLL | IORING_SETUP_NO_SQARRAY | IORING_SETUP_NO_MMAP,
+		.ring_fd = -1,
+		.enter_ring_fd = -1,
+		.sq = {
+			.khead = (unsigned int *)(mem + at->sq_head_off),
+			.ktail = (unsigned int *)(mem + at->sq_tail_off),
+			.kflags = (unsigned int *)(mem + at->sq_flags_off),
+			.sqes = (struct io_uring_sqe *)(mem + at->sqes_off),
+			.ring_mask = at->sq_entries - 1,
+			.ring_entries = at->sq_entries,
+		},
+		.cq = {
+			.khead = (unsigned int *)(mem + at->cq_head_off),
+			.ktail = (unsigned int *)(mem + at->cq_tail_off),
+			.kflags = (unsigned int *)(mem + at->cq_flags_off),
+			.cqes = (struct io_uring_cqe *)(mem + at->cqes_off),
+			.ring_mask = at->cq_entries - 1,
+			.ring_entries = at->cq_entries,
+		},
+	};
+	ring->sq.sqe_tail = *ring->sq.ktail;
+	ring->sq.sqe_head = ring->sq.sqe_tail;
+}
+
+static void lane_open(struct lane *lane, struct sc_session *session, const struct sc_channel *header,
+		      const struct sc_lane *at)
+{
+	ring_init(&lane->ring, session->mem, at);
+	lane->flushed_tail = lane->ring.sq.sqe_tail;
+	lane->cpu = (int)at->cpu;
+	lane->buf_ring = (struct io_uring_buf_ring *)(session->mem + at->buf_ring_off);
+	lane->bufs = session->mem + at->bufs_off;
+	lane->buf_cnt = at->buf_cnt;
+	lane->buf_shift = (unsigned int)__builtin_ctz(at->buf_len);
+	lane->conn_cnt = header->conn_cnt;
+	lane->doorbell_armed = true;
+}
+
+/* Edge-triggered, so that a wake-up costs no read of the eventfd. */
+static int epoll_open(struct sc_session *session)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	if (epoll < 0)
+		return -errno;
+	for (unsigned int i = 0; i < session->lane_cnt; i++) {
+		event.data.u32 = i;
+		if (epoll_ctl(epoll, EPOLL_CTL_ADD, session->lanes[i].event_fd, &event))
+			goto err_close;
+	}
+	event = (struct epoll_event){ .events = EPOLLRDHUP, .data.u32 = UINT32_MAX };
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, session->control, &event))
+		goto err_close;
+	return epoll;
+
+err_close:
+	(void)close(epoll);
+	return -errno;
+}
+
+static void events_enable(struct sc_session *session, bool enable)
+{
+	for (unsigned int i = 0; i < session->lane_cnt; i++)
+		IO_URING_WRITE_ONCE(*session->lanes[i].ring.cq.kflags, enable ? 0 : IORING_CQ_EVENTFD_DISABLED);
+	if (enable)
+		/* C: enabling before the last look at the queue; matches the kernel's barrier between its write of the CQ
+		 * tail and its look at the flag. */
+		io_uring_smp_mb();
+}
+
+static int channel_open(struct sc_session *session, const int *fds, unsigned int fd_cnt)
+{
+	struct sc_channel header;
+	int err;
+
+	session->mem = sc_channel_map(fds[0], &header, &err);
+	if (!session->mem)
+		return err;
+	err = -ENOMEM;
+	session->mem_len = header.channel_len;
+	session->base = header.base;
+	session->arena_mem = session->mem + header.arena_off;
+	session->arena_len = header.arena_len;
+	session->lane_cnt = header.lane_cnt;
+	session->lanes = calloc(header.lane_cnt, sizeof(*session->lanes));
+	if (!session->lanes)
+		goto err_unmap;
+	err = -EBADMSG;
+	if (fd_cnt != 1 + 2U * header.lane_cnt ||
+	    header.arena_len <= sc_session_scratch_len(header.lane_cnt, header.conn_cnt))
+		goto err_free;
+	for (unsigned int i = 0; i < header.lane_cnt; i++) {
+		lane_open(&session->lanes[i], session, &header, &header.lane[i]);
+		session->lanes[i].event_fd = fds[1 + 2 * i];
+		session->lanes[i].doorbell_fd = fds[2 + 2 * i];
+	}
+	events_enable(session, false);
+	session->fd = epoll_open(session);
+	err = session->fd;
+	if (session->fd < 0)
+		goto err_free;
+	return 0;
+
+err_free:
+	free(session->lanes);
+err_unmap:
+	(void)munmap(session->mem, session->mem_len);
+	return sc_reason_set(err, "channel: %s", strerror(-err));
+}
+
+static int hello(struct sc_session *session, const struct settings *set, const char *path, int *fds, unsigned int *fd_cnt)
+{
+	struct sc_ctl_msg msg = {
+		.type = SC_CTL_HELLO,
+		.lane_cnt = set->lanes,
+		.conn_cnt = set->conns,
+		.buf_cnt = set->bufs,
+		.buf_len = set->buf_len,
+		.arena_len = set->arena_len + sc_session_scratch_len(SC_LANES_MAX, set->conns),
+	};
+	int err;
+
+	if (set->lanes)
+		msg.arena_len = set->arena_len + sc_session_scratch_len(set->lanes, set->conns);
+	err = sc_control_call(session->control, &msg, -1, fds, fd_cnt);
+	if (err)
+		return sc_reason_set(err, "%s: no answer to the first message: %s: see the service's log", path,
+				     strerror(-err));
+	if (msg.status)
+		return sc_reason_set(msg.status, "%s: %s (%s)", path, sc_control_reason(&msg), strerror(-msg.status));
+	return *fd_cnt ? 0 : sc_reason_set(-EPROTO, "%s: an answer without a channel: is it sidecore-ringsvc that answers?", path);
+}
+
+static int open_at(struct sc_session *session, const struct settings *set, const char *path)
+{
+	int fds[1 + 2 * SC_LANES_MAX], err;
+	unsigned int fd_cnt = sizeof(fds) / sizeof(*fds);
+
+	session->control = sc_control_connect(path);
+	if (session->control < 0)
+		return session->control;
+	err = hello(session, set, path, fds, &fd_cnt);
+	if (!err)
+		err = channel_open(session, fds, fd_cnt);
+	if (!err) {
+		(void)close(fds[0]); /* the mapping keeps the memory */
+		return 0;
+	}
+	for (unsigned int i = 0; i < fd_cnt; i++)
+		(void)close(fds[i]);
+	(void)close(session->control);
+	return err;
+}
+
+/* The user's own service, if there is one, else the system's. */
+static int direct_open(struct sc_session *session, const struct settings *set)
+{
+	const char *dir = secure_getenv("XDG_RUNTIME_DIR");
+	char own[sizeof(set->socket_path)];
+
+	if (set->path_given)
+		return open_at(session, set, set->socket_path);
+	if (dir && snprintf(own, sizeof(own), "%s/sidecore/ringsvc.sock", dir) < (int)sizeof(own) && !access(own, F_OK) &&
+	    !open_at(session, set, own))
+		return 0;
+	return open_at(session, set, PATH_SYSTEM);
+}
+
+static void direct_close(struct sc_session *session)
+{
+	for (unsigned int i = 0; i < session->lane_cnt; i++) {
+		(void)close(session->lanes[i].event_fd);
+		(void)close(session->lanes[i].doorbell_fd);
+	}
+	(void)close(session->fd);
+	(void)close(session->control); /* the service takes everything back */
+	(void)munmap(session->mem, session->mem_len);
+	free(session->lanes);
+}
+
+/* --- slow path: the control socket --- */
+
+static int direct_file_add(struct lane *lane, unsigned int slot, int fd)
+{
+	struct sc_ctl_msg msg = { .type = SC_CTL_FILE_ADD, .lane = lane->idx, .slot = slot };
+	int err = sc_control_call(lane->session->control, &msg, fd, NULL, NULL);
+
+	return err ? err : msg.status;
+}
+
+static int kick(struct lane *lane)
+{
+	struct sc_ctl_msg msg = { .type = SC_CTL_KICK, .lane = lane->idx };
+	int err = sc_control_call(lane->session->control, &msg, -1, NULL, NULL);
+
+	return err ? err : msg.status;
+}
+
+/* The service never speaks unasked: readable means it hung up. */
+static int alive(struct sc_session *session)
+{
+	struct pollfd control = { .fd = session->control, .events = POLLIN | POLLRDHUP };
+
+	return poll(&control, 1, 0) > 0 ? -EOWNERDEAD : 0;
+}
+
+/* A dead poller looks like a sleeping one. Looked at now and then, so that a program that never sleeps learns of it. */
+static int alive_now_and_then(struct sc_session *session)
+{
+	int64_t now = sc_session_now_ms();
+
+	if (now - session->checked_ms < CHECK_MS)
+		return 0;
+	session->checked_ms = now;
+	return alive(session);
+}
+
+/* --- fast path --- */
+
+/* The poller's doorbell is a poll that the kernel ends when the completion queue runs over; then it is laid anew. */
+static int doorbell_ring(struct lane *lane)
+{
+	struct io_uring_sqe *sqe;
+
+	lane->session->counters.doorbells++;
+	if (lane->doorbell_armed)
+		return eventfd_write(lane->doorbell_fd, 1) ? -errno : 0;
+	sqe = io_uring_get_sqe(&lane->ring);
+	if (sqe) {
+		io_uring_prep_poll_multishot(sqe, SC_SLOT_DOORBELL, POLLIN);
+		sqe->flags |= IOSQE_FIXED_FILE;
+		io_uring_sqe_set_data64(sqe, SC_DOORBELL_TAG);
+		io_uring_smp_store_release(lane->ring.sq.ktail, lane->ring.sq.sqe_tail);
+		lane->flushed_tail = lane->ring.sq.sqe_tail;
+		lane->doorbell_armed = true;
+	}
+	return kick(lane);
+}
+
+static int lane_submit(struct lane *lane)
+{
+	struct io_uring_sq *sq = &lane->ring.sq;
+	unsigned int flags;
+	int err = 0;
+
+	if (sq->sqe_tail != lane->flushed_tail) {
+		/* A: the SQEs before the tail; matches the poller's acquire of the tail. */
+		io_uring_smp_store_release(sq->ktail, sq->sqe_tail);
+		lane->flushed_tail = sq->sqe_tail;
+		/* B: the tail before the flags are read; matches the poller's barrier between setting NEED_WAKEUP and
+		 * its last look at the tail. */
+		io_uring_smp_mb();
+		if (IO_URING_READ_ONCE(*sq->kflags) & IORING_SQ_NEED_WAKEUP)
+			err = doorbell_ring(lane);
+	}
+	flags = IO_URING_READ_ONCE(*sq->kflags);
+	if (!err && flags & IORING_SQ_CQ_OVERFLOW && !io_uring_cq_ready(&lane->ring)) {
+		lane->session->counters.cq_overflow++;
+		err = kick(lane);
+	}
+	if (!err && flags & IORING_SQ_NEED_WAKEUP)
+		err = alive_now_and_then(lane->session);
+	return err;
+}
+
+static int direct_submit(struct sc_session *session)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < session->lane_cnt && !err; i++)
+		err = lane_submit(&session->lanes[i]);
+	return err;
+}
+
+static int direct_arm(struct sc_session *session)
+{
+	struct epoll_event stale[EPOLL_EVENTS];
+	int err = direct_submit(session);
+
+	if (err)
+		return err;
+	(void)epoll_wait(session->fd, stale, EPOLL_EVENTS, 0);
+	events_enable(session, true);
+	if (!sc_session_ready(session))
+		return 0;
+	events_enable(session, false);
+	return 1;
+}
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static bool spin(const struct sc_session *session)
+{
+	int64_t end = now_us() + session->spin_us;
+
+	do {
+		for (unsigned int turn = 0; turn < 32; turn++) {
+			if (sc_session_ready(session))
+				return true;
+			cpu_relax();
+		}
+	} while (now_us() < end);
+	return false;
+}
+
+static int direct_wait(struct sc_session *session, int timeout_ms)
+{
+	struct epoll_event events[EPOLL_EVENTS];
+	int cnt, err = direct_submit(session);
+
+	if (err || (session->spin_us && spin(session)))
+		return err;
+	events_enable(session, true);
+	if (sc_session_ready(session)) {
+		events_enable(session, false);
+		return 0;
+	}
+	session->counters.sleeps++;
+	cnt = epoll_wait(session->fd, events, EPOLL_EVENTS, timeout_ms);
+	err = cnt < 0 ? -errno : 0;
+	events_enable(session, false);
+	for (int i = 0; i < cnt; i++)
+		if (events[i].data.u32 == UINT32_MAX)
+			err = -EOWNERDEAD;
+	return err;
+}
+
+const struct engine_ops sc_engine_direct = {
+	.id = SC_ENGINE_DIRECT,
+	.open = direct_open,
+	.close = direct_close,
+	.file_add = direct_file_add,
+	.submit = direct_submit,
+	.arm = direct_arm,
+	.wait = direct_wait,
+};

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+/* A lane: one io_uring with its receive buffers and connections, whoever consumes its queue. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+struct send_chunk {
+	struct send_chunk *next;
+	struct send sends[SEND_CHUNK];
+};
+
+/* What the kernel reads a buffer's address from, published with bufs_added by io_uring_buf_ring_advance. */
+static void buf_add(struct lane *lane, unsigned int bid)
+{
+	char *mem = lane->bufs + ((size_t)bid << lane->buf_shift);
+
+	io_uring_buf_ring_add(lane->buf_ring, (void *)(uintptr_t)sc_session_addr(lane->session, mem),
+			      1U << lane->buf_shift, (unsigned short)bid, (int)lane->buf_cnt - 1, (int)lane->bufs_added);
+	lane->bufs_added++;
+}
+
+static void bufs_publish(struct lane *lane)
+{
+	if (!lane->bufs_added)
+		return;
+	io_uring_buf_ring_advance(lane->buf_ring, (int)lane->bufs_added);
+	lane->bufs_added = 0;
+}
+
+int sc_lane_init(struct lane *lane)
+{
+	lane->conns = calloc(lane->conn_cnt, sizeof(*lane->conns));
+	if (!lane->conns)
+		return -ENOMEM;
+	lane->send_max = lane->conn_cnt * 4 + 1024;
+	for (unsigned int bid = 0; bid < lane->buf_cnt; bid++)
+		buf_add(lane, bid);
+	bufs_publish(lane);
+	return 0;
+}
+
+void sc_lane_exit(struct lane *lane)
+{
+	while (lane->chunks) {
+		struct send_chunk *chunk = lane->chunks;
+
+		lane->chunks = chunk->next;
+		free(chunk);
+	}
+	free(lane->conns);
+	lane->conns = NULL;
+}
+
+struct sc_conn *sc_lane_conn_get(struct lane *lane)
+{
+	struct sc_conn *conn = lane->conn_free;
+	uint32_t gen;
+
+	if (conn)
+		lane->conn_free = conn->next;
+	else if (lane->conns_fresh < lane->conn_cnt)
+		conn = &lane->conns[lane->conns_fresh++];
+	else
+		return NULL;
+	gen = conn->gen;
+	*conn = (struct sc_conn){ .lane = lane, .gen = gen };
+	return conn;
+}
+
+void sc_lane_conn_put(struct sc_conn *conn)
+{
+	struct lane *lane = conn->lane;
+
+	conn->gen++;
+	conn->open = false;
+	conn->next = lane->conn_free;
+	lane->conn_free = conn;
+}
+
+static int sends_grow(struct lane *lane)
+{
+	struct send_chunk *chunk;
+
+	if (lane->send_cnt >= lane->send_max)
+		return -ENOMEM;
+	chunk = malloc(sizeof(*chunk));
+	if (!chunk)
+		return -ENOMEM;
+	chunk->next = lane->chunks;
+	lane->chunks = chunk;
+	lane->send_cnt += SEND_CHUNK;
+	for (unsigned int i = 0; i < SEND_CHUNK; i++)
+		sc_lane_send_put(lane, &chunk->sends[i]);
+	return 0;
+}
+
+struct send *sc_lane_send_get(struct lane *lane)
+{
+	struct send *send;
+
+	if (!lane->send_free && sends_grow(lane))
+		return NULL;
+	send = lane->send_free;
+	lane->send_free = send->next;
+	return send;
+}
+
+void sc_lane_send_put(struct lane *lane, struct send *send)
+{
+	send->next = lane->send_free;
+	lane->send_free = send;
+}
+
+void sc_lane_send_done(struct lane *lane, struct send *send, int result)
+{
+	send->result = result;
+	send->next = NULL;
+	if (lane->done_head)
+		lane->done_tail->next = send;
+	else
+		lane->done_head = send;
+	lane->done_tail = send;
+}
+
+void sc_lane_buf_put(struct lane *lane, void *data)
+{
+	size_t off = (size_t)((char *)data - lane->bufs);
+
+	if (off >= (size_t)lane->buf_cnt << lane->buf_shift) {
+		sc_arena_free(&lane->session->arena, data);
+		return;
+	}
+	buf_add(lane, (unsigned int)(off >> lane->buf_shift));
+	lane->bufs_held--;
+}
+
+static void reap_done(struct lane *lane, struct sink *sink)
+{
+	while (lane->done_head && sink->cnt < sink->max) {
+		struct send *send = lane->done_head;
+
+		sink->events[sink->cnt++] = (struct sc_event){
+			.type = SC_EVENT_SENT, .conn = send->conn, .tag = send->tag, .result = send->result,
+		};
+		lane->done_head = send->next;
+		sc_lane_send_put(lane, send);
+	}
+}
+
+/* user_data is what the kernel hands back of an SQE of ours; it is checked all the same: it comes by shared memory. */
+static void dispatch(struct lane *lane, const struct io_uring_cqe *cqe, struct sink *sink)
+{
+	uint64_t data = cqe->user_data;
+	uint32_t op = data & 0xff, gen = (data >> 8) & 0xffffff, idx = data >> 32;
+
+	if (data == SC_DOORBELL_TAG) {
+		lane->doorbell_armed = cqe->flags & IORING_CQE_F_MORE;
+		return;
+	}
+	if (op == OP_LISTENER) {
+		if (idx < LISTENERS_MAX)
+			sc_listener_complete(&lane->session->listeners[idx], lane, gen);
+		return;
+	}
+	if (idx >= lane->conns_fresh || (lane->conns[idx].gen & 0xffffff) != gen)
+		return;
+	sc_conn_complete(&lane->conns[idx], op, cqe, sink);
+}
+
+void sc_lane_reap(struct lane *lane, struct sink *sink)
+{
+	struct io_uring_cqe *shared;
+	unsigned int head, seen = 0;
+
+	reap_done(lane, sink);
+	io_uring_for_each_cqe(&lane->ring, head, shared) {
+		struct io_uring_cqe cqe = { .user_data = shared->user_data, .res = shared->res, .flags = shared->flags };
+
+		if (sink->cnt == sink->max)
+			break;
+		seen++;
+		dispatch(lane, &cqe, sink);
+	}
+	if (seen)
+		io_uring_cq_advance(&lane->ring, seen);
+}
+
+bool sc_lane_ready(const struct lane *lane)
+{
+	return lane->done_head || io_uring_cq_ready(&lane->ring);
+}
+
+static void todo_fill(struct lane *lane)
+{
+	struct sc_conn *conn = lane->todo_head;
+
+	lane->todo_head = NULL;
+	lane->todo_tail = NULL;
+	while (conn) {
+		struct sc_conn *next = conn->next;
+
+		conn->on_todo = false;
+		if (!sc_conn_fill(conn)) {
+			conn->on_todo = true;
+			conn->next = NULL;
+			if (lane->todo_head)
+				lane->todo_tail->next = conn;
+			else
+				lane->todo_head = conn;
+			lane->todo_tail = conn;
+		} else {
+			sc_conn_recycle(conn);
+		}
+		conn = next;
+	}
+}
+
+void sc_lane_fill(struct lane *lane)
+{
+	bufs_publish(lane);
+	if (lane->todo_head)
+		todo_fill(lane);
+	for (unsigned int i = 0; i < LISTENERS_MAX; i++)
+		if (lane->session->listeners[i].used)
+			sc_listener_fill(&lane->session->listeners[i], lane);
+}

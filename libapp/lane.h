@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* A lane: one io_uring with its receive buffers and connections, whoever consumes its queue. */
+#ifndef LIBAPP_LANE_H
+#define LIBAPP_LANE_H
+
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <sidecore/abi.h>
+#include <sidecore/app.h>
+
+enum {
+	SEND_PIECES = 4,
+	SEND_CHUNK = 64,     /* sends taken from the heap at a time */
+	ACCEPT_AHEAD = 64,   /* accepts outstanding per listening socket */
+	ACCEPT_RETRY_MS = 100,
+};
+
+/* What a connection can have asked of the kernel. In the order in which requests wanted together are submitted. */
+enum conn_op {
+	OP_ACCEPT = 1U << 0,
+	OP_RECV = 1U << 1,
+	OP_SEND = 1U << 2,
+	OP_SHUTDOWN = 1U << 3,
+	OP_CANCEL_RECV = 1U << 4,
+	OP_CANCEL_SEND = 1U << 5,
+	OP_CLOSE = 1U << 6,
+};
+/* user_data of a request that belongs to a listener; no other request's low byte is 0. */
+#define OP_LISTENER 0U
+
+/* One sc_send on its way. */
+struct send {
+	struct send *next;
+	struct sc_conn *conn;
+	uint64_t tag;
+	size_t len;  /* of the whole */
+	size_t left; /* not yet sent */
+	int result;
+	unsigned int piece_cnt;
+	struct iovec piece[SEND_PIECES]; /* what is left, in this process's addresses */
+};
+
+/* What a SENDMSG points to; lies in the channel, one per connection as one send of it is in flight at most. */
+struct send_scratch {
+	struct msghdr msg;
+	struct iovec piece[SEND_PIECES];
+};
+
+struct sc_conn {
+	struct lane *lane;
+	struct sc_listener *listener;
+	void *data;
+	struct sc_conn *next; /* of the free list, or of the lane's todo list */
+	struct send *send_head, *send_tail; /* the head is in flight, or about to be */
+	uint32_t gen;
+	uint32_t unreleased; /* receive buffers */
+	uint8_t want;	     /* enum conn_op: to be submitted */
+	uint8_t inflight;    /* enum conn_op: submitted, last completion not seen */
+	bool on_todo : 1;
+	bool open : 1;	     /* accepted and not yet recycled */
+	bool paused : 1;     /* the window is full */
+	bool recv_ended : 1; /* end of stream or error: no more receiving */
+	bool send_ended : 1; /* sc_shutdown, or a send failed */
+	bool shut : 1;	     /* sc_shutdown */
+	bool closing : 1;    /* sc_close */
+	bool close_now : 1;  /* SC_CLOSE_NOW: a short send is not gone on with */
+	bool close_asked : 1; /* CLOSE wanted, in flight or done */
+	bool close_told : 1; /* SC_EVENT_CLOSED delivered */
+};
+
+struct lane {
+	struct io_uring ring;
+	struct sc_session *session;
+	unsigned int idx;
+	int cpu;
+
+	struct io_uring_buf_ring *buf_ring;
+	char *bufs;
+	unsigned int buf_cnt, buf_shift;
+	unsigned int bufs_held;	 /* taken by the kernel and not yet given back */
+	unsigned int bufs_added; /* given back and not yet published */
+	unsigned int window;	 /* buffers a connection may hold */
+
+	struct sc_conn *conns;
+	unsigned int conn_cnt;
+	unsigned int conns_fresh; /* conns[conns_fresh..] were never used: their memory is untouched */
+	struct sc_conn *conn_free;
+	struct sc_conn *todo_head, *todo_tail;
+	struct send_scratch *scratch; /* conn_cnt */
+
+	struct send *send_free;
+	struct send *done_head, *done_tail; /* ended without a completion of their own */
+	struct send_chunk *chunks;
+	unsigned int send_cnt, send_max;
+
+	uint32_t flushed_tail; /* SQ tail the engine has been told of */
+
+	/* direct engine */
+	int event_fd, doorbell_fd;
+	bool doorbell_armed;
+};
+
+/* Where events go. */
+struct sink {
+	struct sc_event *events;
+	unsigned int cnt, max;
+};
+
+/*
+ * lane->ring, buf_ring, bufs, buf_cnt, buf_shift, window, scratch, conn_cnt and session are set by the engine. Gives all
+ * buffers to the kernel. -ENOMEM.
+ */
+int sc_lane_init(struct lane *lane);
+void sc_lane_exit(struct lane *lane);
+
+/* Turns completions into events until either runs out. */
+void sc_lane_reap(struct lane *lane, struct sink *sink);
+
+/* Puts into the queue what is wanted, as far as there is room, and gives buffers back to the kernel. */
+void sc_lane_fill(struct lane *lane);
+
+/* true if sc_lane_reap would find something. */
+bool sc_lane_ready(const struct lane *lane);
+
+/* NULL when all are in use. */
+struct sc_conn *sc_lane_conn_get(struct lane *lane);
+void sc_lane_conn_put(struct sc_conn *conn);
+
+/* NULL when there are too many. */
+struct send *sc_lane_send_get(struct lane *lane);
+void sc_lane_send_put(struct lane *lane, struct send *send);
+/* The send ends with this result, told by the next reap. */
+void sc_lane_send_done(struct lane *lane, struct send *send, int result);
+
+/* data: a receive buffer, or a copy made of one. */
+void sc_lane_buf_put(struct lane *lane, void *data);
+
+static inline unsigned int sc_lane_bufs_free(const struct lane *lane)
+{
+	return lane->buf_cnt - lane->bufs_held;
+}
+
+static inline uint32_t sc_conn_idx(const struct sc_conn *conn)
+{
+	return (uint32_t)(conn - conn->lane->conns);
+}
+
+static inline unsigned int sc_conn_slot(const struct sc_conn *conn)
+{
+	return SC_SLOT_CONNS + sc_conn_idx(conn);
+}
+
+#endif

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Listening: a socket per lane, made here with the caller's rights and handed to the lane's file table.
+ *
+ * Accepting runs ahead by ACCEPT_AHEAD single accepts, each with a place in the file table of its own. A multishot
+ * accept would take a connection off the backlog and drop it when the table is full (docs/decisions/accept.md).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "reason.h"
+#include "session.h"
+
+enum { BACKLOG_DEFAULT = 4096 };
+
+/* --- the lane's side --- */
+
+static void accept_one(struct sc_listener *listener, struct sc_conn *conn)
+{
+	conn->listener = listener;
+	listener->lane[conn->lane->idx].accepts++;
+	sc_conn_want(conn, OP_ACCEPT);
+}
+
+/* Both or neither, so that nothing is cancelled twice. */
+static void close_fill(struct sc_listener *listener, struct lane *lane)
+{
+	unsigned int idx = (unsigned int)(listener - lane->session->listeners), slot = SC_SLOT_LISTENERS + idx;
+	struct io_uring_sqe *sqe;
+
+	if (io_uring_sq_space_left(&lane->ring) < 2)
+		return;
+	sqe = io_uring_get_sqe(&lane->ring);
+	io_uring_prep_cancel_fd(sqe, (int)slot, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	io_uring_sqe_set_data64(sqe, (uint64_t)idx << 32 | LISTENER_CANCEL << 8 | OP_LISTENER);
+	sqe = io_uring_get_sqe(&lane->ring);
+	io_uring_prep_close_direct(sqe, slot);
+	io_uring_sqe_set_data64(sqe, (uint64_t)idx << 32 | LISTENER_CLOSE << 8 | OP_LISTENER);
+	listener->lane[lane->idx].close_wanted = false;
+}
+
+void sc_listener_fill(struct sc_listener *listener, struct lane *lane)
+{
+	unsigned int ahead = lane->conn_cnt / 4 < ACCEPT_AHEAD ? lane->conn_cnt / 4 + 1 : ACCEPT_AHEAD;
+	struct sc_conn *conn;
+
+	if (listener->lane[lane->idx].close_wanted)
+		close_fill(listener, lane);
+	if (listener->closing || !listener->lane[lane->idx].open || lane->todo_head)
+		return;
+	if (listener->retry_ms) {
+		if (sc_session_now_ms() < listener->retry_ms)
+			return;
+		listener->retry_ms = 0;
+	}
+	while (listener->lane[lane->idx].accepts < ahead && (conn = sc_lane_conn_get(lane)))
+		accept_one(listener, conn);
+}
+
+static void entry_free(struct sc_listener *listener)
+{
+	for (unsigned int i = 0; i < listener->session->lane_cnt; i++)
+		if (listener->lane[i].open || listener->lane[i].accepts)
+			return;
+	listener->used = false;
+}
+
+void sc_listener_accepted(struct sc_listener *listener, struct lane *lane, int err)
+{
+	listener->lane[lane->idx].accepts--;
+	if (listener->closing)
+		entry_free(listener);
+	else if (err && err != -ECONNABORTED && err != -EINTR)
+		listener->retry_ms = sc_session_now_ms() + ACCEPT_RETRY_MS;
+}
+
+void sc_listener_complete(struct sc_listener *listener, struct lane *lane, enum listener_op what)
+{
+	if (what != LISTENER_CLOSE || !listener->closing)
+		return;
+	listener->lane[lane->idx].open = false;
+	entry_free(listener);
+}
+
+/* --- the caller's side --- */
+
+struct address {
+	struct sockaddr_storage addr;
+	socklen_t len;
+};
+
+static int address_parse(const char *text, uint16_t port, struct address *ret)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&ret->addr;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&ret->addr;
+
+	memset(ret, 0, sizeof(*ret));
+	if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons(port);
+		ret->len = sizeof(*in);
+		return 0;
+	}
+	if (inet_pton(AF_INET6, text, &in6->sin6_addr) == 1) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons(port);
+		ret->len = sizeof(*in6);
+		return 0;
+	}
+	return sc_reason_set(-EINVAL, "address '%s': not a numeric IPv4 or IPv6 address: use e.g. 0.0.0.0, :: or 10.0.0.1",
+			     text);
+}
+
+static const char *hint(int err)
+{
+	switch (err) {
+	case EADDRINUSE:
+		return ": choose another port, or stop the program that has it (ss -ltnp)";
+	case EACCES:
+		return ": ports below 1024 need CAP_NET_BIND_SERVICE, choose a higher one";
+	case EADDRNOTAVAIL:
+		return ": no interface has this address (ip addr)";
+	default:
+		return "";
+	}
+}
+
+/*
+ * Several lanes share the port by SO_REUSEPORT, and SO_INCOMING_CPU makes the kernel prefer the listener of the core that
+ * received the packet. With one lane SO_REUSEPORT stays off, so that a second server is told the port is taken.
+ */
+static int socket_open(const struct lane *lane, const struct address *address, const char *text, uint16_t port,
+		       int backlog)
+{
+	int fd = socket(address->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, err;
+
+	if (fd < 0) {
+		err = errno;
+		return sc_reason_set(-err, "socket for %s port %u: %s", text, port, strerror(err));
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (lane->session->lane_cnt > 1) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+		(void)setsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &lane->cpu, sizeof(lane->cpu));
+	}
+	if (bind(fd, (const struct sockaddr *)&address->addr, address->len) ||
+	    listen(fd, backlog > 0 ? backlog : BACKLOG_DEFAULT)) {
+		err = errno;
+		(void)close(fd);
+		return sc_reason_set(-err, "%s port %u: %s%s", text, port, strerror(err), hint(err));
+	}
+	return fd;
+}
+
+static int port_of(int fd, struct address *address, uint16_t *ret_port)
+{
+	socklen_t len = sizeof(address->addr);
+
+	if (getsockname(fd, (struct sockaddr *)&address->addr, &len))
+		return -errno;
+	/* sin_port and sin6_port lie at the same place. */
+	*ret_port = ntohs(((struct sockaddr_in *)&address->addr)->sin_port);
+	return 0;
+}
+
+static int lane_listen(struct sc_listener *listener, struct lane *lane, struct address *address, const char *text,
+		       int backlog)
+{
+	unsigned int slot = SC_SLOT_LISTENERS + (unsigned int)(listener - lane->session->listeners);
+	int fd = socket_open(lane, address, text, listener->port, backlog), err;
+
+	if (fd < 0)
+		return fd;
+	err = port_of(fd, address, &listener->port);
+	if (!err)
+		err = lane->session->ops->file_add(lane, slot, fd);
+	(void)close(fd);
+	if (err)
+		return sc_reason_set(err, "%s port %u: the engine did not take the socket: %s", text, listener->port,
+				     strerror(-err));
+	listener->lane[lane->idx].open = true;
+	return 0;
+}
+
+int sc_listen(struct sc_session *session, const char *text, uint16_t port, int backlog,
+	      struct sc_listener **ret_listener)
+{
+	struct sc_listener *listener = NULL;
+	struct address address;
+	int err;
+
+	if (session->lost)
+		return sc_reason_set(session->lost, "session: the engine is gone: open a new session");
+	err = address_parse(text, port, &address);
+	if (err)
+		return err;
+	for (unsigned int i = 0; i < LISTENERS_MAX && !listener; i++)
+		if (!session->listeners[i].used)
+			listener = &session->listeners[i];
+	if (!listener)
+		return sc_reason_set(-ENOSPC, "%s port %u: %d listeners are open already, the most a session has", text,
+				     port, LISTENERS_MAX);
+	*listener = (struct sc_listener){ .session = session, .used = true, .port = port };
+	for (unsigned int i = 0; i < session->lane_cnt && !err; i++)
+		err = lane_listen(listener, &session->lanes[i], &address, text, backlog);
+	if (err) {
+		sc_listener_close(listener);
+		return err;
+	}
+	*ret_listener = listener;
+	return 0;
+}
+
+uint16_t sc_listener_port(const struct sc_listener *listener)
+{
+	return listener->port;
+}
+
+void sc_listener_close(struct sc_listener *listener)
+{
+	listener->closing = true;
+	for (unsigned int i = 0; i < listener->session->lane_cnt; i++)
+		listener->lane[i].close_wanted = listener->lane[i].open;
+	entry_free(listener);
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The local engine: an io_uring in this process, driven by the session's thread inside sc_poll and sc_wait. It needs no
+ * service, and is what the direct engine is measured against.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "reason.h"
+#include "session.h"
+
+enum { SQ_ENTRIES = 1024, BUF_RING_ALIGN = 4096 };
+
+static int open_fail(int err, const char *what)
+{
+	switch (err) {
+	case -ENOSYS:
+		return sc_reason_set(-ENOSYS, "local engine: %s: this kernel has no io_uring: boot a kernel with CONFIG_IO_URING",
+				     what);
+	case -EPERM:
+		return sc_reason_set(-EPERM,
+				     "local engine: %s: io_uring is forbidden here: see sysctl kernel.io_uring_disabled and seccomp",
+				     what);
+	case -EINVAL:
+		return sc_reason_set(-ENOSYS, "local engine: %s: the kernel lacks it: Linux 6.12 or newer is needed", what);
+	case -ENOMEM:
+		return sc_reason_set(-ENOMEM, "local engine: %s: out of memory: raise RLIMIT_MEMLOCK (ulimit -l)", what);
+	case -EMFILE:
+		return sc_reason_set(-EMFILE, "local engine: %s: too many descriptors: raise RLIMIT_NOFILE (ulimit -n) or ask for fewer conns",
+				     what);
+	default:
+		return sc_reason_set(err, "local engine: %s: %s", what, strerror(-err));
+	}
+}
+
+static unsigned int pow2_above(unsigned int n)
+{
+	unsigned int pow2 = 1;
+
+	while (pow2 < n)
+		pow2 <<= 1;
+	return pow2;
+}
+
+static int memory_open(struct sc_session *session, struct lane *lane, const struct settings *set)
+{
+	size_t ring_len = (set->bufs * sizeof(struct io_uring_buf) + BUF_RING_ALIGN - 1) & ~(size_t)(BUF_RING_ALIGN - 1);
+	size_t bufs_len = (size_t)set->bufs * set->buf_len;
+
+	session->arena_len = set->arena_len + sc_session_scratch_len(1, set->conns);
+	session->mem_len = ring_len + bufs_len + session->arena_len;
+	session->mem = mmap(NULL, session->mem_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (session->mem == MAP_FAILED)
+		return open_fail(-ENOMEM, "memory for buffers");
+	session->base = (uint64_t)(uintptr_t)session->mem;
+	session->arena_mem = session->mem + ring_len + bufs_len;
+	lane->buf_ring = (struct io_uring_buf_ring *)session->mem;
+	lane->bufs = session->mem + ring_len;
+	lane->buf_cnt = set->bufs;
+	lane->buf_shift = (unsigned int)__builtin_ctz(set->buf_len);
+	lane->conn_cnt = set->conns;
+	lane->cpu = -1;
+	return 0;
+}
+
+static int ring_open(struct lane *lane, const struct settings *set)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+			 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_NO_SQARRAY | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+		.cq_entries = pow2_above(set->bufs + 3 * set->conns + SQ_ENTRIES),
+	};
+	struct io_uring_buf_reg reg = {
+		.ring_addr = (uintptr_t)lane->buf_ring, .ring_entries = lane->buf_cnt, .bgid = SC_BUF_GROUP,
+	};
+	int err = io_uring_queue_init_params(SQ_ENTRIES, &lane->ring, &params);
+
+	if (err)
+		return open_fail(err, "io_uring_setup with deferred task work");
+	err = io_uring_register_files_sparse(&lane->ring, SC_SLOT_CONNS + set->conns);
+	if (err) {
+		io_uring_queue_exit(&lane->ring);
+		return open_fail(err, "file table");
+	}
+	err = io_uring_register_buf_ring(&lane->ring, &reg, 0);
+	if (err) {
+		io_uring_queue_exit(&lane->ring);
+		return open_fail(err, "provided buffer ring");
+	}
+	(void)io_uring_register_ring_fd(&lane->ring); /* only saves time */
+	return 0;
+}
+
+static int local_open(struct sc_session *session, const struct settings *set)
+{
+	struct lane *lane = calloc(1, sizeof(*lane));
+	int err;
+
+	if (!lane)
+		return open_fail(-ENOMEM, "lane");
+	err = memory_open(session, lane, set);
+	if (err)
+		goto err_free;
+	err = ring_open(lane, set);
+	if (err)
+		goto err_unmap;
+	session->lanes = lane;
+	session->lane_cnt = 1;
+	session->fd = lane->ring.ring_fd;
+	return 0;
+
+err_unmap:
+	(void)munmap(session->mem, session->mem_len);
+err_free:
+	free(lane);
+	return err;
+}
+
+static void local_close(struct sc_session *session)
+{
+	io_uring_queue_exit(&session->lanes[0].ring);
+	(void)munmap(session->mem, session->mem_len);
+	free(session->lanes);
+}
+
+static int local_file_add(struct lane *lane, unsigned int slot, int fd)
+{
+	int ret = io_uring_register_files_update(&lane->ring, slot, &fd, 1);
+
+	return ret < 0 ? ret : 0;
+}
+
+static int local_submit(struct sc_session *session)
+{
+	struct io_uring *ring = &session->lanes[0].ring;
+	unsigned int flags = IO_URING_READ_ONCE(*ring->sq.kflags);
+	int ret;
+
+	if (!io_uring_sq_ready(ring) && !(flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
+		return 0;
+	if (flags & IORING_SQ_CQ_OVERFLOW)
+		session->counters.cq_overflow++;
+	ret = io_uring_submit_and_get_events(ring);
+	/* -EBUSY, -EAGAIN: what could not be taken now lies in the queue still */
+	return ret < 0 && ret != -EBUSY && ret != -EAGAIN && ret != -EINTR ? ret : 0;
+}
+
+static int local_arm(struct sc_session *session)
+{
+	int err = local_submit(session);
+
+	return err ? err : sc_session_ready(session);
+}
+
+static int local_wait(struct sc_session *session, int timeout_ms)
+{
+	struct __kernel_timespec ts = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000LL };
+	struct io_uring_cqe *cqe;
+	int ret;
+
+	session->counters.sleeps++;
+	ret = io_uring_submit_and_wait_timeout(&session->lanes[0].ring, &cqe, 1, timeout_ms < 0 ? NULL : &ts, NULL);
+	return ret < 0 && ret != -ETIME && ret != -EBUSY && ret != -EAGAIN ? ret : 0;
+}
+
+const struct engine_ops sc_engine_local = {
+	.id = SC_ENGINE_LOCAL,
+	.open = local_open,
+	.close = local_close,
+	.file_add = local_file_add,
+	.submit = local_submit,
+	.arm = local_arm,
+	.wait = local_wait,
+};

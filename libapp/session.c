@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT
+/* A session: options, opening with the right engine, polling, waiting, information. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "reason.h"
+#include "session.h"
+
+enum {
+	CONNS_DEFAULT = 4096,
+	BUFS_DEFAULT = 1024,
+	BUF_LEN_DEFAULT = 4096,
+	WINDOW_DEFAULT = 64 << 10,
+	ARENA_DEFAULT = 16 << 20,
+	SPIN_US_MAX = 1000000,
+};
+
+int64_t sc_session_now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- options --- */
+
+static bool power_of_two(unsigned int n)
+{
+	return n && !(n & (n - 1));
+}
+
+static int settings_check(const struct settings *set)
+{
+	if (set->engine > SC_ENGINE_DIRECT)
+		return sc_reason_set(-EINVAL, "option engine: %d is none", (int)set->engine);
+	if (set->lanes > SC_LANES_MAX)
+		return sc_reason_set(-EINVAL, "option lanes: %u, at most %d", set->lanes, SC_LANES_MAX);
+	if (set->conns > SC_CONNS_MAX)
+		return sc_reason_set(-EINVAL, "option conns: %u, at most %d per lane", set->conns, SC_CONNS_MAX);
+	if (!power_of_two(set->bufs) || set->bufs > SC_BUFS_MAX || set->bufs < 8)
+		return sc_reason_set(-EINVAL, "option bufs: %u, must be a power of two from 8 to %d", set->bufs,
+				     SC_BUFS_MAX);
+	if (!power_of_two(set->buf_len) || set->buf_len < SC_BUF_LEN_MIN || set->buf_len > SC_BUF_LEN_MAX)
+		return sc_reason_set(-EINVAL, "option buf_len: %u, must be a power of two from %d to %d", set->buf_len,
+				     SC_BUF_LEN_MIN, SC_BUF_LEN_MAX);
+	if (set->arena_len > SC_ARENA_LEN_MAX / 2)
+		return sc_reason_set(-EINVAL, "option arena_len: %zu bytes, at most %llu", set->arena_len,
+				     SC_ARENA_LEN_MAX / 2);
+	if (set->spin_us > SPIN_US_MAX)
+		return sc_reason_set(-EINVAL, "option spin_us: %u, at most %d", set->spin_us, SPIN_US_MAX);
+	return 0;
+}
+
+static int path_set(struct settings *set, const char *path)
+{
+	if (strlen(path) >= sizeof(set->socket_path))
+		return sc_reason_set(-EINVAL, "socket path '%.40s...': longer than %zu bytes", path,
+				     sizeof(set->socket_path) - 1);
+	(void)strcpy(set->socket_path, path);
+	set->path_given = true;
+	return 0;
+}
+
+static int settings_from(const struct sc_options *options, struct settings *set)
+{
+	const char *path = secure_getenv("SIDECORE_SOCKET");
+	struct sc_options opt = { 0 };
+
+	if (options && options->size > sizeof(opt)) {
+		const char *beyond = (const char *)options + sizeof(opt), *end = (const char *)options + options->size;
+
+		while (beyond < end)
+			if (*beyond++)
+				return sc_reason_set(-E2BIG, "options: fields of a newer libapp are set: link against it");
+	}
+	if (options)
+		memcpy(&opt, options, options->size < sizeof(opt) ? options->size : sizeof(opt));
+	*set = (struct settings){
+		.engine = opt.engine,
+		.lanes = opt.lanes,
+		.conns = opt.conns ? opt.conns : CONNS_DEFAULT,
+		.bufs = opt.bufs ? opt.bufs : BUFS_DEFAULT,
+		.buf_len = opt.buf_len ? opt.buf_len : BUF_LEN_DEFAULT,
+		.window = opt.window ? opt.window : WINDOW_DEFAULT,
+		.arena_len = opt.arena_len ? opt.arena_len : ARENA_DEFAULT,
+		.spin_us = opt.spin_us,
+	};
+	if (opt.socket_path || path) {
+		int err = path_set(set, opt.socket_path ? opt.socket_path : path);
+
+		if (err)
+			return err;
+	}
+	return settings_check(set);
+}
+
+/* --- opening and closing --- */
+
+static void lanes_exit(struct sc_session *session)
+{
+	for (unsigned int i = 0; i < session->lane_cnt; i++)
+		sc_lane_exit(&session->lanes[i]);
+	sc_arena_exit(&session->arena);
+}
+
+static int lanes_init(struct sc_session *session, const struct settings *set)
+{
+	unsigned int conn_cnt = session->lanes[0].conn_cnt;
+	size_t scratch_len = sc_session_scratch_len(session->lane_cnt, conn_cnt);
+	struct send_scratch *scratch;
+	int err;
+
+	session->arena_len -= scratch_len;
+	scratch = (struct send_scratch *)((char *)session->arena_mem + session->arena_len);
+	err = sc_arena_init(&session->arena, session->arena_mem, session->arena_len);
+	for (unsigned int i = 0; i < session->lane_cnt && !err; i++) {
+		struct lane *lane = &session->lanes[i];
+
+		lane->session = session;
+		lane->idx = i;
+		lane->scratch = scratch + (size_t)i * conn_cnt;
+		lane->window = set->window / set->buf_len ? set->window / set->buf_len : 1;
+		err = sc_lane_init(lane);
+	}
+	if (err)
+		lanes_exit(session);
+	return err;
+}
+
+static int engine_open(struct sc_session *session, const struct engine_ops *ops, const struct settings *set)
+{
+	int err = ops->open(session, set);
+
+	if (err)
+		return err;
+	session->ops = ops;
+	err = lanes_init(session, set);
+	if (err) {
+		ops->close(session);
+		return sc_reason_set(err, "session: out of memory");
+	}
+	return 0;
+}
+
+int sc_open(const struct sc_options *options, struct sc_session **ret_session)
+{
+	struct sc_session *session;
+	struct settings set;
+	int err;
+
+	err = settings_from(options, &set);
+	if (err)
+		return err;
+	session = calloc(1, sizeof(*session));
+	if (!session)
+		return sc_reason_set(-ENOMEM, "session: out of memory");
+	session->spin_us = set.spin_us;
+	err = -ENOENT;
+	if (set.engine != SC_ENGINE_LOCAL)
+		err = engine_open(session, &sc_engine_direct, &set);
+	if (set.engine == SC_ENGINE_AUTO && err)
+		(void)snprintf(session->fallback_reason, sizeof(session->fallback_reason), "%s", sc_reason());
+	if (set.engine == SC_ENGINE_LOCAL || (set.engine == SC_ENGINE_AUTO && err))
+		err = engine_open(session, &sc_engine_local, &set);
+	if (err) {
+		free(session);
+		return err;
+	}
+	*ret_session = session;
+	return 0;
+}
+
+void sc_close_session(struct sc_session *session)
+{
+	if (!session)
+		return;
+	lanes_exit(session);
+	session->ops->close(session);
+	free(session);
+}
+
+void *sc_alloc(struct sc_session *session, size_t len)
+{
+	return sc_arena_alloc(&session->arena, len);
+}
+
+void sc_free(struct sc_session *session, void *mem)
+{
+	if (mem)
+		sc_arena_free(&session->arena, mem);
+}
+
+/* --- polling and waiting --- */
+
+static void lose(struct sc_session *session, int err)
+{
+	if (err && err != -EINTR && !session->lost)
+		session->lost = err;
+}
+
+static void fill(struct sc_session *session)
+{
+	for (unsigned int i = 0; i < session->lane_cnt; i++)
+		sc_lane_fill(&session->lanes[i]);
+}
+
+/* Completions that came before the loss are still told, then the loss, once. */
+static int reap(struct sc_session *session, struct sink *sink)
+{
+	for (unsigned int i = 0; i < session->lane_cnt && sink->cnt < sink->max; i++)
+		sc_lane_reap(&session->lanes[(session->next_lane + i) % session->lane_cnt], sink);
+	session->next_lane = (session->next_lane + 1) % session->lane_cnt;
+	if (!sink->cnt && session->lost && !session->lost_told && sink->max) {
+		session->lost_told = true;
+		sink->events[sink->cnt++] = (struct sc_event){ .type = SC_EVENT_LOST, .result = session->lost };
+	}
+	return (int)sink->cnt;
+}
+
+int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int max)
+{
+	struct sink sink = { .events = events, .max = max };
+
+	fill(session);
+	lose(session, session->ops->submit(session));
+	return reap(session, &sink);
+}
+
+bool sc_session_ready(const struct sc_session *session)
+{
+	for (unsigned int i = 0; i < session->lane_cnt; i++)
+		if (sc_lane_ready(&session->lanes[i]))
+			return true;
+	return session->lost && !session->lost_told;
+}
+
+/* A listener that waits for resources must be tried again though nothing completes. */
+static int sleep_bound(const struct sc_session *session, int timeout_ms)
+{
+	for (unsigned int i = 0; i < LISTENERS_MAX; i++)
+		if (session->listeners[i].used && session->listeners[i].retry_ms &&
+		    (timeout_ms < 0 || timeout_ms > ACCEPT_RETRY_MS))
+			return ACCEPT_RETRY_MS;
+	return timeout_ms;
+}
+
+int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int max, int timeout_ms)
+{
+	int64_t end = timeout_ms > 0 ? sc_session_now_ms() + timeout_ms : 0;
+	int left = timeout_ms;
+
+	for (;;) {
+		struct sink sink = { .events = events, .max = max };
+		int err;
+
+		if (!left || sc_session_ready(session))
+			return sc_poll(session, events, max);
+		if (session->lost)
+			return session->lost;
+		fill(session);
+		err = session->ops->wait(session, sleep_bound(session, left));
+		lose(session, err);
+		if (reap(session, &sink))
+			return (int)sink.cnt;
+		if (err == -EINTR)
+			return err;
+		if (timeout_ms > 0) {
+			int64_t now = sc_session_now_ms();
+
+			left = now < end ? (int)(end - now) : 0;
+		}
+	}
+}
+
+int sc_fd(struct sc_session *session)
+{
+	return session->fd;
+}
+
+int sc_arm(struct sc_session *session)
+{
+	int ret;
+
+	if (session->lost)
+		return session->lost_told ? session->lost : 1;
+	fill(session);
+	ret = session->ops->arm(session);
+	if (ret < 0) {
+		lose(session, ret);
+		return 1;
+	}
+	return ret;
+}
+
+/* --- information --- */
+
+const char *sc_engine_name(enum sc_engine engine)
+{
+	switch (engine) {
+	case SC_ENGINE_AUTO:
+		return "auto";
+	case SC_ENGINE_LOCAL:
+		return "local";
+	case SC_ENGINE_DIRECT:
+		return "direct";
+	}
+	return "unknown";
+}
+
+int sc_info(const struct sc_session *session, struct sc_info *ret_info)
+{
+	struct sc_info info = { .size = sizeof(info), .engine = session->ops->id, .lanes = session->lane_cnt };
+
+	if (ret_info->size != sizeof(info))
+		return -EINVAL;
+	for (unsigned int i = 0; i < session->lane_cnt; i++)
+		info.cpus[i] = session->lanes[i].cpu;
+	info.counters = session->counters;
+	memcpy(info.fallback_reason, session->fallback_reason, sizeof(info.fallback_reason));
+	*ret_info = info;
+	return 0;
+}

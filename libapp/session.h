@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* A session: lanes, listeners, the arena, and the engine behind them. */
+#ifndef LIBAPP_SESSION_H
+#define LIBAPP_SESSION_H
+
+#include <stdbool.h>
+
+#include "arena.h"
+#include "lane.h"
+
+enum { LISTENERS_MAX = SC_SLOT_CONNS - SC_SLOT_LISTENERS };
+
+/* Checked options with every default filled in. */
+struct settings {
+	enum sc_engine engine;
+	unsigned int lanes, conns, bufs, buf_len, window, spin_us;
+	size_t arena_len;
+	char socket_path[108];
+	bool path_given;
+};
+
+/* Who consumes the queue. Functions return 0 or -errno and are called by the session's thread. */
+struct engine_ops {
+	enum sc_engine id;
+	/* Fills lanes, lane_cnt, mem, mem_len, base, arena memory. Leaves nothing behind when it fails, and sets a reason. */
+	int (*open)(struct sc_session *session, const struct settings *settings);
+	void (*close)(struct sc_session *session);
+	/* A copy of the descriptor goes into a slot of the lane's file table. */
+	int (*file_add)(struct lane *lane, unsigned int slot, int fd);
+	/* Lets the consumer know of what lies in the queue. Does not block. -EOWNERDEAD: it is gone. */
+	int (*submit)(struct sc_session *session);
+	/* submit, then completions make sc_fd readable. 1: some are there already; 0; -EOWNERDEAD. */
+	int (*arm)(struct sc_session *session);
+	/* submit, then looks and sleeps for completions up to timeout_ms (< 0: for ever). 0, -EINTR, -EOWNERDEAD. */
+	int (*wait)(struct sc_session *session, int timeout_ms);
+};
+extern const struct engine_ops sc_engine_local, sc_engine_direct;
+
+/* One listening socket per lane. */
+struct sc_listener {
+	struct sc_session *session;
+	bool used;	  /* this entry is taken */
+	bool closing;
+	uint16_t port;
+	int64_t retry_ms; /* accept failed for want of resources: not before this time, 0 = no wait */
+	struct {
+		unsigned int accepts; /* outstanding */
+		bool close_wanted;
+		bool open;	      /* the socket is in the lane's file table */
+	} lane[SC_LANES_MAX];
+};
+
+struct sc_session {
+	const struct engine_ops *ops;
+	struct lane *lanes;
+	unsigned int lane_cnt;
+	unsigned int next_lane; /* reaped first in the next poll, so that none starves */
+	int lost;		/* 0, or the -errno with which the engine went away */
+	bool lost_told;
+	unsigned int spin_us;
+	struct sc_listener listeners[LISTENERS_MAX];
+
+	char *mem; /* what may be sent from: the channel, or this process's stand-in for it */
+	size_t mem_len;
+	uint64_t base; /* mem as the engine calls it */
+	void *arena_mem;
+	size_t arena_len; /* scratch of all lanes at its end */
+	struct arena arena;
+
+	int fd;	     /* what sc_fd hands out */
+	int control; /* direct: socket to the engine */
+	int64_t checked_ms; /* direct: when the control socket was looked at last */
+	struct sc_counters counters;
+	char fallback_reason[160];
+};
+
+/* Bytes at the arena's end that the lanes' send_scratch takes. */
+static inline size_t sc_session_scratch_len(unsigned int lane_cnt, unsigned int conn_cnt)
+{
+	return ((size_t)lane_cnt * conn_cnt * sizeof(struct send_scratch) + 4095) & ~(size_t)4095;
+}
+
+/* true if a poll would have events. */
+bool sc_session_ready(const struct sc_session *session);
+
+/* Milliseconds of a clock that does not jump. */
+int64_t sc_session_now_ms(void);
+
+/* An address of this process as the engine calls it. */
+static inline uint64_t sc_session_addr(const struct sc_session *session, const void *mem)
+{
+	return session->base + (uint64_t)((const char *)mem - session->mem);
+}
+
+/* Accepts until as many are outstanding as should be. */
+void sc_listener_fill(struct sc_listener *listener, struct lane *lane);
+/* A completion of the listener's own: of its close (what == LISTENER_CLOSE), or of a cancel that found nothing. */
+enum listener_op { LISTENER_CLOSE = 0, LISTENER_CANCEL = 1 };
+void sc_listener_complete(struct sc_listener *listener, struct lane *lane, enum listener_op what);
+/* An accept of this listener has ended; err: 0 or -errno. */
+void sc_listener_accepted(struct sc_listener *listener, struct lane *lane, int err);
+
+/* Submits what the connection wants; false: the queue is full. */
+bool sc_conn_fill(struct sc_conn *conn);
+/* Lets the entry be used again if nothing of the connection is left; it may be gone afterwards. */
+void sc_conn_recycle(struct sc_conn *conn);
+/* Wants an operation, submitting it at once if there is room. */
+void sc_conn_want(struct sc_conn *conn, enum conn_op op);
+/* A completion of op; adds at most one event. */
+void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uring_cqe *cqe, struct sink *sink);
+
+#endif
