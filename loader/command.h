@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands: each parses its own command line and returns the exit code. */
+#ifndef SC_LOADER_COMMAND_H
+#define SC_LOADER_COMMAND_H
+
+enum sc_exit {
+	SC_EXIT_OK = 0,
+	SC_EXIT_FAILURE = 1,
+	SC_EXIT_USAGE = 2,
+};
+
+struct sc_command {
+	const char *name;
+	const char *help;
+	int (*run)(int argc, char **argv);
+};
+
+int sc_cmd_attach(int argc, char **argv);
+int sc_cmd_detach(int argc, char **argv);
+int sc_cmd_status(int argc, char **argv);
+int sc_cmd_service(int argc, char **argv);
+int sc_cmd_clean(int argc, char **argv);
+
+#endif

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// One table of refusals: step, errno, words of the kernel, and the next step for the user.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hint.h"
+#include "log.h"
+
+static const char *const step_names[] = {
+	[SC_STEP_LOAD] = "cannot load the BPF programs",
+	[SC_STEP_ATTACH_NATIVE] = "cannot attach in native mode",
+	[SC_STEP_ATTACH_SKB] = "cannot attach in skb mode",
+	[SC_STEP_PIN] = "cannot pin",
+	[SC_STEP_MAPS] = "cannot fill the maps",
+};
+
+/* First match counts; words NULL matches any; err 0 ends with a hint for the step as a whole. */
+static const struct {
+	enum sc_step step;
+	int err;
+	const char *words;
+	const char *hint;
+} hints[] = {
+	{ SC_STEP_LOAD, EPERM, NULL, "run it as root outside a user namespace; kernel lockdown must be off" },
+	{ SC_STEP_LOAD, EACCES, NULL, "the verifier refused: run again with --verbose and report its log" },
+	{ SC_STEP_LOAD, 0, NULL,
+	  "the kernel must be 6.12 or newer with BTF: run again with --verbose for libbpf's words" },
+	{ SC_STEP_ATTACH_NATIVE, EOPNOTSUPP, "LRO", "run ethtool -K IF lro off gro-hw off, or use --mode skb" },
+	{ SC_STEP_ATTACH_NATIVE, EOPNOTSUPP, NULL, "the driver has no native XDP: use --mode skb or --mode auto" },
+	{ SC_STEP_ATTACH_NATIVE, ERANGE, NULL, "lower the MTU of it or its peer, or use --mode skb" },
+	{ SC_STEP_ATTACH_NATIVE, ENOSPC, "rx queues",
+	  "run ethtool -L IF rx N with N not below its peer's tx queues, or use --mode skb" },
+	{ SC_STEP_ATTACH_NATIVE, ENOSPC, NULL, "lower the number of channels by ethtool -L, or use --mode skb" },
+	{ SC_STEP_ATTACH_NATIVE, ENOMEM, NULL, "free queues by ethtool -L IF combined N, or use --mode skb" },
+	{ SC_STEP_ATTACH_NATIVE, EINVAL, NULL,
+	  "lower the MTU or the number of channels (ethtool -L), switch LRO off, or use --mode skb" },
+	{ SC_STEP_ATTACH_NATIVE, ENOTCONN, NULL, "its peer is gone: make the veth pair anew" },
+	{ SC_STEP_ATTACH_NATIVE, EBUSY, NULL, "another XDP program is there: remove it by its own tool" },
+	{ SC_STEP_ATTACH_NATIVE, EEXIST, NULL, "another XDP program is there: remove it by its own tool" },
+	{ SC_STEP_ATTACH_NATIVE, 0, NULL, "try --mode auto" },
+	{ SC_STEP_ATTACH_SKB, EBUSY, NULL, "another XDP program is there: remove it by its own tool" },
+	{ SC_STEP_ATTACH_SKB, EEXIST, NULL, "another XDP program is there: remove it by its own tool" },
+	{ SC_STEP_ATTACH_SKB, 0, NULL, "look at dmesg for the kernel's words" },
+	{ SC_STEP_PIN, EEXIST, NULL, "run sidecore-loader clean, then attach again" },
+	{ SC_STEP_PIN, 0, NULL, "check who may write to the bpffs, or choose another by --bpffs" },
+	{ SC_STEP_MAPS, ENOMEM, NULL, "free memory, or attach with fewer CPUs" },
+	{ SC_STEP_MAPS, ENOSPC, NULL, "256 services are the limit: delete one first" },
+	{ SC_STEP_MAPS, 0, NULL, "detach, then attach again" },
+};
+
+static const char *find_hint(enum sc_step step, int err)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(hints) / sizeof(hints[0]) - 1; i++) {
+		if (hints[i].step != step || (hints[i].err && hints[i].err != -err))
+			continue;
+		if (!hints[i].words || strstr(sc_log_kernel_words(), hints[i].words))
+			break;
+	}
+	return hints[i].hint;
+}
+
+const char *sc_hint_reason(int err)
+{
+	static char reason[512];
+	const char *words = sc_log_kernel_words();
+
+	snprintf(reason, sizeof(reason), words[0] ? "%s (%s)" : "%s", strerror(-err), words);
+	return reason;
+}
+
+void sc_hint_error(const char *object, enum sc_step step, int err)
+{
+	sc_error("%s: %s: %s; %s", object, step_names[step], sc_hint_reason(err), find_hint(step, err));
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// Finds kernel threads of a CPU map in /proc and sets their scheduling.
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+
+#include "kthread.h"
+
+enum {
+	WAIT_STEP_MS = 20,
+	WAIT_MS = 1000,
+	NAME_LEN = 64,
+};
+
+static bool has_name(const char *pid, const char *name)
+{
+	char path[32], comm[NAME_LEN] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%.10s/comm", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (!fgets(comm, sizeof(comm), file))
+		comm[0] = '\0';
+	fclose(file);
+	comm[strcspn(comm, "\n")] = '\0';
+	return !strcmp(comm, name);
+}
+
+/* Calls visit for each process of that name; returns how many, or the first error of visit. */
+static int for_each_process(const char *name, int (*visit)(pid_t pid))
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	int cnt = 0, err = 0;
+
+	if (!proc)
+		return -errno;
+	while (!err && (entry = readdir(proc))) {
+		if (!isdigit((unsigned char)entry->d_name[0]) || !has_name(entry->d_name, name))
+			continue;
+		err = visit(atoi(entry->d_name));
+		cnt++;
+	}
+	closedir(proc);
+	return err ?: cnt;
+}
+
+static int set_fifo(pid_t pid)
+{
+	const struct sched_param lowest = { .sched_priority = sched_get_priority_min(SCHED_FIFO) };
+
+	if (!sched_setscheduler(pid, SCHED_FIFO, &lowest))
+		return 0;
+	/* The thread of an entry just replaced may be on its way out. */
+	return errno == ESRCH ? 0 : -errno;
+}
+
+static int set_fifo_when_there(const char *name)
+{
+	const struct timespec step = { .tv_nsec = WAIT_STEP_MS * 1000000L };
+	int waited_ms, found;
+
+	for (waited_ms = 0; waited_ms < WAIT_MS; waited_ms += WAIT_STEP_MS) {
+		found = for_each_process(name, set_fifo);
+		if (found)
+			return found < 0 ? found : 0;
+		nanosleep(&step, NULL);
+	}
+	return -ESRCH;
+}
+
+int sc_kthread_set_fifo(int cpus_fd, const cpu_set_t *set)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+	char name[NAME_LEN];
+	int cpu, err = 0;
+
+	if (bpf_map_get_info_by_fd(cpus_fd, &info, &len))
+		return -errno;
+	for (cpu = 0; cpu < CPU_SETSIZE && !err; cpu++) {
+		if (!CPU_ISSET(cpu, set))
+			continue;
+		snprintf(name, sizeof(name), "cpumap/%d/map:%u", cpu, info.id);
+		err = set_fifo_when_there(name);
+	}
+	return err;
+}
+
+static int visit_nothing(pid_t pid)
+{
+	(void)pid;
+	return 0;
+}
+
+bool sc_process_exists(const char *name)
+{
+	return for_each_process(name, visit_nothing) > 0;
+}

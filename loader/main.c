@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// sidecore-loader: attaches the steering programs to a network device and tends their pinned maps.
+#include "cli.h"
+#include "log.h"
+
+static const struct sc_command commands[] = {
+	{ "attach", "steer an interface's packets to dedicated CPUs, or change how", sc_cmd_attach },
+	{ "detach", "stop steering on an interface", sc_cmd_detach },
+	{ "status", "show what is attached, services and counters", sc_cmd_status },
+	{ "service", "add, delete or list the services that are steered", sc_cmd_service },
+	{ "clean", "remove what vanished interfaces and namespaces left behind", sc_cmd_clean },
+	{ 0 },
+};
+
+int main(int argc, char **argv)
+{
+	sc_log_init();
+	return sc_cli_dispatch(commands, SC_PROGRAM, "Steers packets of services to dedicated CPUs by XDP.", argc,
+			       argv);
+}

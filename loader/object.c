@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// Loads the BPF skeleton; the only file that knows it.
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <sidecore/steer.h>
+#include "steer.skel.h"
+
+#include "object.h"
+
+/* A copy outlives the skeleton. */
+static int keep(int *fd, int source)
+{
+	int copy = fcntl(source, F_DUPFD_CLOEXEC, 0);
+
+	if (copy < 0)
+		return -errno;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = copy;
+	return 0;
+}
+
+static int reuse_maps(struct steer_bpf *skeleton, const struct sc_pins *pins)
+{
+	int err = 0;
+
+#define REUSE(name, help)            \
+	if (!err && pins->name >= 0) \
+		err = bpf_map__reuse_fd(skeleton->maps.name, pins->name);
+	SC_STEER_PINS(REUSE)
+#undef REUSE
+	return err;
+}
+
+static int keep_all(struct sc_pins *pins, const struct steer_bpf *skeleton)
+{
+	int err = 0;
+
+#define KEEP(name, help)            \
+	if (!err && pins->name < 0) \
+		err = keep(&pins->name, bpf_map__fd(skeleton->maps.name));
+	SC_STEER_PINS(KEEP)
+#undef KEEP
+	err = err ?: keep(&pins->steer, bpf_program__fd(skeleton->progs.steer));
+	return err ?: keep(&pins->on_cpu, bpf_program__fd(skeleton->progs.on_cpu));
+}
+
+int sc_object_load(struct sc_pins *pins)
+{
+	struct steer_bpf *skeleton;
+	int err, cpus;
+
+	cpus = libbpf_num_possible_cpus();
+	if (cpus < 0)
+		return cpus;
+	skeleton = steer_bpf__open();
+	if (!skeleton)
+		return -errno;
+	err = bpf_map__set_max_entries(skeleton->maps.cpus, cpus);
+	err = err ?: reuse_maps(skeleton, pins);
+	err = err ?: steer_bpf__load(skeleton);
+	err = err ?: keep_all(pins, skeleton);
+	steer_bpf__destroy(skeleton);
+	return err;
+}

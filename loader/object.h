@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The BPF programs and maps that this binary carries. */
+#ifndef SC_LOADER_OBJECT_H
+#define SC_LOADER_OBJECT_H
+
+#include "pins.h"
+
+/*
+ * Loads the programs. Maps that *pins has open are used, the others are made; afterwards *pins holds all maps and the new
+ * programs, whatever programs it held are closed. Its link is not touched. 0 or -errno; the caller closes *pins anyway.
+ */
+int sc_object_load(struct sc_pins *pins);
+
+#endif

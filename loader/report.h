@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* What is known of one attached interface, and how it is shown. */
+#ifndef SC_LOADER_REPORT_H
+#define SC_LOADER_REPORT_H
+
+#include <jansson.h>
+#include <sched.h>
+
+#include "device.h"
+#include "pins.h"
+#include "place.h"
+#include "services.h"
+
+/* schema_version of all JSON: changes when a key changes its name or meaning, not when one is added. */
+#define SC_REPORT_SCHEMA 1
+
+struct sc_service_report {
+	struct sc_spec spec;
+	struct sc_service_count sum; /* over all CPUs */
+	__u64 arrived[CPU_SETSIZE]; /* by CPU */
+};
+
+struct sc_report {
+	const struct sc_place *place;
+	enum sc_mode mode;
+	__u32 program_id;
+	unsigned char program_tag[8];
+	cpu_set_t cpus; /* dedicated */
+	unsigned int slots[CPU_SETSIZE]; /* of the indirection table, by CPU */
+	__u64 counters[SC_REASON_CNT];
+	int service_cnt;
+	struct sc_service_report *services;
+};
+
+/* Gathers all. 0 or -errno; sc_report_exit() after 0. */
+int sc_report_init(struct sc_report *report, const struct sc_place *place, const struct sc_pins *pins);
+void sc_report_exit(struct sc_report *report);
+
+/* Prints for a reader. */
+void sc_report_text(const struct sc_report *report);
+
+/* The object for one interface, NULL without memory. */
+json_t *sc_report_json(const struct sc_report *report);
+
+/* Prints root to stdout and gives it up. 0 or -errno, then said why. */
+int sc_report_print(json_t *root);
+
+#endif

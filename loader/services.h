@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The services of an interface: keys in map `services`, a row of counters each. */
+#ifndef SC_LOADER_SERVICES_H
+#define SC_LOADER_SERVICES_H
+
+#include "pins.h"
+#include "spec.h"
+
+struct sc_service_entry {
+	struct sc_spec spec;
+	__u32 row;
+};
+
+/* Adds a service, its counters at zero. One that is there keeps them. 0; -ENOSPC: no room for one more; else -errno. */
+int sc_services_add(const struct sc_pins *pins, const struct sc_spec *spec);
+
+/* 0; -ENOENT: no such service; else -errno. */
+int sc_services_del(const struct sc_pins *pins, const struct sc_spec *spec);
+
+/*
+ * Writes the services, ordered by row, to ret_entries; a service on any address of both families is one entry.
+ * Returns how many, at most SC_STEER_KEYS_MAX, or -errno.
+ */
+int sc_services_list(const struct sc_pins *pins, struct sc_service_entry ret_entries[SC_STEER_KEYS_MAX]);
+
+#endif

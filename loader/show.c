@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+// Shows a report, as text or as JSON.
+#include <errno.h>
+#include <stdio.h>
+
+#include "cpulist.h"
+#include "log.h"
+#include "report.h"
+#include "steering.h"
+
+static const struct {
+	const char *name;
+	const char *help;
+} reasons[SC_REASON_CNT] = {
+#define REASON(constant, name, help) [SC_REASON_##constant] = { #name, help },
+	SC_REASONS(REASON)
+#undef REASON
+};
+
+static void format_tag(const struct sc_report *report, char text[2 * sizeof(report->program_tag) + 1])
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(report->program_tag); i++)
+		snprintf(text + 2 * i, 3, "%02x", report->program_tag[i]);
+}
+
+static void show_cpus(const struct sc_report *report)
+{
+	char list[SC_CPULIST_LEN];
+	int cpu;
+
+	printf("  CPUs %s:", sc_cpulist_format(&report->cpus, list, sizeof(list)));
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &report->cpus))
+			printf(" %d takes %u/%d", cpu, report->slots[cpu], SC_STEER_SLOTS);
+	printf("\n");
+}
+
+static void show_services(const struct sc_report *report)
+{
+	const struct sc_service_report *service;
+	char text[SC_SPEC_LEN];
+	int i;
+
+	printf("  %-32s %12s %12s %12s %14s\n", "service", "local", "steered", "arrived", "arrived bytes");
+	for (i = 0; i < report->service_cnt; i++) {
+		service = &report->services[i];
+		printf("  %-32s %12llu %12llu %12llu %14llu\n", sc_spec_format(&service->spec, text),
+		       (unsigned long long)service->sum.local, (unsigned long long)service->sum.steered,
+		       (unsigned long long)service->sum.arrived, (unsigned long long)service->sum.arrived_bytes);
+	}
+}
+
+void sc_report_text(const struct sc_report *report)
+{
+	char tag[2 * sizeof(report->program_tag) + 1];
+	int reason;
+
+	format_tag(report, tag);
+	printf("%s: %s mode, program steer id %u tag %s\n", report->place->ifname, sc_mode_name(report->mode),
+	       report->program_id, tag);
+	show_cpus(report);
+	show_services(report);
+	printf("  packets\n");
+	for (reason = 0; reason < SC_REASON_CNT; reason++)
+		if (report->counters[reason])
+			printf("  %14s %12llu  %s\n", reasons[reason].name,
+			       (unsigned long long)report->counters[reason], reasons[reason].help);
+}
+
+static json_t *cpus_json(const struct sc_report *report)
+{
+	json_t *list = json_array();
+	int cpu;
+
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &report->cpus))
+			json_array_append_new(list, json_pack("{s:i, s:i, s:b}", "cpu", cpu, "slots",
+							      report->slots[cpu], "active", report->slots[cpu] > 0));
+	return list;
+}
+
+static json_t *service_json(const struct sc_service_report *service)
+{
+	json_t *by_cpu = json_object();
+	char text[SC_SPEC_LEN], cpu_text[16];
+	int cpu;
+
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!service->arrived[cpu])
+			continue;
+		snprintf(cpu_text, sizeof(cpu_text), "%d", cpu);
+		json_object_set_new(by_cpu, cpu_text, json_integer(service->arrived[cpu]));
+	}
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "service", sc_spec_format(&service->spec, text), "local",
+			 (json_int_t)service->sum.local, "steered", (json_int_t)service->sum.steered, "arrived",
+			 (json_int_t)service->sum.arrived, "arrived_bytes", (json_int_t)service->sum.arrived_bytes,
+			 "arrived_by_cpu", by_cpu);
+}
+
+json_t *sc_report_json(const struct sc_report *report)
+{
+	char tag[2 * sizeof(report->program_tag) + 1];
+	json_t *services = json_array(), *counters = json_object();
+	int i;
+
+	for (i = 0; i < report->service_cnt; i++)
+		json_array_append_new(services, service_json(&report->services[i]));
+	for (i = 0; i < SC_REASON_CNT; i++)
+		json_object_set_new(counters, reasons[i].name, json_integer(report->counters[i]));
+	format_tag(report, tag);
+	return json_pack("{s:s, s:i, s:I, s:s, s:{s:s, s:I, s:s}, s:o, s:o, s:o}", "interface", report->place->ifname,
+			 "ifindex", report->place->ifindex, "netns", (json_int_t)report->place->netns, "mode",
+			 sc_mode_name(report->mode), "program", "name", "steer", "id", (json_int_t)report->program_id,
+			 "tag", tag, "cpus", cpus_json(report), "services", services, "counters", counters);
+}
+
+int sc_report_print(json_t *root)
+{
+	int err = 0;
+
+	if (!root)
+		err = -ENOMEM;
+	else if (json_dumpf(root, stdout, JSON_INDENT(2)) || putchar('\n') == EOF || fflush(stdout))
+		err = -EIO;
+	if (err)
+		sc_error("output: cannot write JSON: no memory, or nobody reads; run it again without --json");
+	json_decref(root);
+	return err;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of commands that work on an interface that is attached: [IF] [SERVICE...] [--json]. */
+#ifndef SC_LOADER_TARGET_H
+#define SC_LOADER_TARGET_H
+
+#include <stdbool.h>
+
+#include "cli.h"
+#include "pins.h"
+#include "place.h"
+#include "spec.h"
+
+struct sc_target {
+	struct sc_common common;
+	/* What the command takes; set by the caller. */
+	const char *doc;
+	bool takes_services; /* one at least */
+	bool takes_json;
+	bool ifname_optional;
+	/* What was given. */
+	const char *ifname;
+	bool json;
+	int spec_cnt;
+	struct sc_spec specs[SC_STEER_SERVICES_MAX];
+};
+
+/* Parses or exits. */
+void sc_target_parse(struct sc_target *target, int argc, char **argv);
+
+/* Opens place and pins of target->ifname; says why not. 0 or -errno; sc_target_close() after 0. */
+int sc_target_open(const struct sc_target *target, struct sc_place *place, struct sc_pins *pins);
+void sc_target_close(struct sc_place *place, struct sc_pins *pins);
+
+/* Opens the pins of a place; says why not. */
+int sc_target_open_pins(const struct sc_place *place, struct sc_pins *pins);
+
+/* Says that the interface is not attached, and whose program is there if one is. */
+void sc_target_say_absent(const struct sc_place *place);
+
+#endif
