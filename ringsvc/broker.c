@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+// The broker's loop: connections, reports and deaths of engines, signals.
+#include "broker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "log.h"
+#include "roster.h"
+
+enum { STOP_TIMEOUT_MS = 2000, NO_FILES_PAUSE_MS = 10 };
+
+// Beside those of the roster
+enum { TAG_LISTENER = 1 << 9, TAG_SIGNAL = 1 << 10 };
+
+struct broker {
+	struct sc_roster roster;
+	struct sc_domain self;
+	int listener;
+	int signal_fd;
+	bool stopping;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000ULL + now.tv_nsec / 1000000;
+}
+
+static int watch(struct broker *broker, int fd, unsigned int tag)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = tag };
+
+	return epoll_ctl(broker->roster.epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+// A rootless broker can build no walls: it serves those who stand where it stands itself.
+static bool may_serve(const struct broker *broker, const struct sc_domain *domain)
+{
+	const struct sc_domain *self = &broker->self;
+
+	return !broker->roster.config->user ||
+	       (domain->uid == self->uid && domain->userns == self->userns && domain->pidns == self->pidns);
+}
+
+// 0 or what to tell the app.
+static int place(struct broker *broker, int conn, enum sc_refusal *ret_reason)
+{
+	struct sc_engine *engine;
+	struct sc_domain domain;
+	int pidfd, err;
+
+	*ret_reason = SC_REFUSED_IDENTITY;
+	err = sc_domain_of_peer(conn, &domain, &pidfd);
+	if (err)
+		return err;
+	err = -EACCES;
+	if (!may_serve(broker, &domain))
+		goto out;
+	*ret_reason = SC_REFUSED_ENGINES;
+	engine = sc_roster_get(&broker->roster, &domain, &err);
+	if (!engine)
+		goto out;
+	*ret_reason = SC_REFUSED_SESSIONS;
+	err = sc_engine_hand_over(engine, conn, pidfd, now_ms());
+out:
+	if (err)
+		sc_debug("app of uid %u refused: %s", domain.uid, strerrordesc_np(-err));
+	(void)close(pidfd);
+	return err;
+}
+
+static void accept_app(struct broker *broker)
+{
+	enum sc_refusal reason;
+	int conn, err;
+
+	conn = accept4(broker->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (conn < 0) {
+		// The whole system's limits: wait, rather than be told again at once
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			(void)poll(NULL, 0, NO_FILES_PAUSE_MS);
+		return;
+	}
+	err = place(broker, conn, &reason);
+	if (err)
+		sc_ctl_refuse(conn, SC_CTL_HELLO, err, reason);
+	(void)close(conn);
+}
+
+static void engine_died(struct broker *broker, struct sc_engine *engine)
+{
+	pid_t pid = engine->pid;
+	uid_t uid = engine->domain.uid;
+	bool expected = engine->fd < 0 || broker->stopping;
+	int status = sc_roster_reap(&broker->roster, engine);
+
+	if (expected || (WIFEXITED(status) && !WEXITSTATUS(status)))
+		sc_debug("engine %d: ended", pid);
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		sc_error("engine %d of uid %u: killed for a system call outside its list: its apps must open anew", pid,
+			 uid);
+	else if (WIFSIGNALED(status))
+		sc_error("engine %d of uid %u: killed by signal %d: its apps must open anew", pid, uid,
+			 WTERMSIG(status));
+	else
+		sc_error("engine %d of uid %u: gave up: its apps must open anew", pid, uid);
+}
+
+static void engine_spoke(struct broker *broker, struct sc_engine *engine)
+{
+	if (engine->fd < 0 || sc_engine_take_report(engine, now_ms()))
+		return;
+	// Dying engines come here too, by the end of their socket; then it changes nothing
+	sc_debug("engine %d: no valid report: killed", engine->pid);
+	sc_engine_kill(engine);
+	sc_roster_dismiss(&broker->roster, engine);
+}
+
+static void stop(struct broker *broker, const char *socket_path)
+{
+	broker->stopping = true;
+	(void)epoll_ctl(broker->roster.epoll_fd, EPOLL_CTL_DEL, broker->signal_fd, NULL);
+	(void)epoll_ctl(broker->roster.epoll_fd, EPOLL_CTL_DEL, broker->listener, NULL);
+	(void)close(broker->listener);
+	if (unlink(socket_path))
+		sc_info("%s: not removed: %s: remove it by hand, or let the next start replace it", socket_path,
+			strerrordesc_np(errno));
+	for (unsigned int i = 0; i < SC_ENGINES_MAX; i++)
+		if (broker->roster.engines[i].used)
+			sc_roster_dismiss(&broker->roster, &broker->roster.engines[i]);
+}
+
+static void kill_all(struct broker *broker)
+{
+	for (unsigned int i = 0; i < SC_ENGINES_MAX; i++) {
+		if (!broker->roster.engines[i].used)
+			continue;
+		sc_engine_kill(&broker->roster.engines[i]);
+		(void)sc_roster_reap(&broker->roster, &broker->roster.engines[i]);
+	}
+}
+
+static void handle(struct broker *broker, unsigned int tag)
+{
+	struct sc_engine *engine = &broker->roster.engines[tag & (SC_ENGINES_MAX - 1)];
+
+	if (tag == TAG_LISTENER)
+		accept_app(broker);
+	else if (tag == TAG_SIGNAL)
+		stop(broker, broker->roster.config->socket_path);
+	else if (tag & SC_TAG_ENGINE_DEAD)
+		engine_died(broker, engine);
+	else
+		engine_spoke(broker, engine);
+}
+
+static void serve(struct broker *broker)
+{
+	struct epoll_event event;
+	uint64_t deadline = 0;
+	int timeout_ms;
+
+	while (!broker->stopping || sc_roster_count(&broker->roster)) {
+		timeout_ms = sc_roster_dismiss_idle(&broker->roster, now_ms());
+		if (broker->stopping) {
+			deadline = deadline ?: now_ms() + STOP_TIMEOUT_MS;
+			timeout_ms = deadline > now_ms() ? (int)(deadline - now_ms()) : 0;
+		}
+		// One event at a time, so that none is stale
+		if (epoll_wait(broker->roster.epoll_fd, &event, 1, timeout_ms) == 1)
+			handle(broker, event.data.u32);
+		else if (deadline && now_ms() >= deadline)
+			kill_all(broker);
+	}
+}
+
+int sc_broker_run(const struct sc_config *config, const struct sc_jail *jail, int listener, int signal_fd)
+{
+	static struct broker broker;
+	int err;
+
+	broker = (struct broker){ .roster = { .config = config, .jail = jail },
+				  .listener = listener,
+				  .signal_fd = signal_fd };
+	err = sc_domain_of_self(&broker.self);
+	if (err)
+		return err;
+	broker.roster.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (broker.roster.epoll_fd < 0)
+		return -errno;
+	err = watch(&broker, listener, TAG_LISTENER);
+	if (!err)
+		err = watch(&broker, signal_fd, TAG_SIGNAL);
+	if (!err)
+		serve(&broker);
+	(void)close(broker.roster.epoll_fd);
+	return err;
+}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+// sidecore-ringsvc: command line and start-up steps.
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "config.h"
+#include "cpulist.h"
+#include "feature.h"
+#include "jail.h"
+#include "listener.h"
+#include "log.h"
+#include "notify.h"
+
+enum { IDLE_MS_DEFAULT = 100, IDLE_MS_MAX = 3600 * 1000 };
+
+const char *argp_program_version = "sidecore-ringsvc " SC_VERSION;
+
+static const struct argp_option options[] = {
+	{ "cpus", 'c', "LIST", 0, "Dedicated cores, as 1 or 2-3,6; at most 16", 0 },
+	{ "socket", 's', "PATH", 0,
+	  "Where applications connect; default /run/sidecore/ringsvc.sock, rootless $XDG_RUNTIME_DIR/sidecore/ringsvc.sock",
+	  0 },
+	{ "idle-ms", 'i', "N", 0, "A poller without work sleeps after N ms; default 100", 0 },
+	{ "user", 'u', NULL, 0,
+	  "Rootless: serve only this user, without any capability; the default unless run by root", 0 },
+	{ "verbose", 'v', NULL, 0, "Log engines and refusals", 0 },
+	{ 0 }
+};
+
+struct service {
+	struct sc_config config;
+	struct sc_jail jail;
+	int listener;
+	int signal_fd;
+	int notify_fd;
+};
+
+// --- command line ----------------------------------------------------------------------------------------------------
+
+static void parse_cpus(const char *text, struct sc_config *config, struct argp_state *state)
+{
+	int cnt = sc_cpulist_parse(text, config->cpus, SC_LANES_MAX);
+
+	if (cnt == -E2BIG)
+		argp_error(state, "--cpus %s: more than %d CPUs: name fewer", text, SC_LANES_MAX);
+	if (cnt == -ERANGE)
+		argp_error(state, "--cpus %s: CPU number over %d: see /sys/devices/system/cpu/online", text,
+			   SC_CPU_MAX);
+	if (cnt < 0)
+		argp_error(state, "--cpus %s: not a list of CPUs: write it as 1 or 2-3,6", text);
+	config->cpu_cnt = cnt;
+}
+
+static unsigned int parse_idle_ms(const char *text, struct argp_state *state)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	if (*end || end == text || value < 1 || value > IDLE_MS_MAX)
+		argp_error(state, "--idle-ms %s: not a number from 1 to %d", text, IDLE_MS_MAX);
+	return value;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct sc_config *config = state->input;
+
+	switch (key) {
+	case 'c':
+		parse_cpus(arg, config, state);
+		break;
+	case 's':
+		config->socket_path = arg;
+		break;
+	case 'i':
+		config->idle_ms = parse_idle_ms(arg, state);
+		break;
+	case 'u':
+		config->user = true;
+		break;
+	case 'v':
+		sc_log_set_level(SC_LOG_DEBUG);
+		break;
+	case ARGP_KEY_ARG:
+		argp_error(state, "%s: unexpected argument: options begin with --", arg);
+		break;
+	case ARGP_KEY_END:
+		if (!config->cpu_cnt)
+			argp_error(state, "--cpus LIST is missing: name the cores to dedicate, as --cpus 1");
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+// --- start-up steps: 0 or -errno, the failure logged ------------------------------------------------------------------
+
+static void raise_file_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static int start_process(struct service *service)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	raise_file_limit();
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		goto err;
+	service->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (service->signal_fd >= 0)
+		return 0;
+err:
+	sc_error("signals: %s: check the limit on open files", strerrordesc_np(errno));
+	return -errno;
+}
+
+// Before the network namespace changes: the manager's socket may be an abstract one.
+static int start_notify(struct service *service)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	service->notify_fd = sc_notify_open();
+	if (service->notify_fd >= 0 || service->notify_fd == -ENOENT)
+		return 0;
+	sc_error("NOTIFY_SOCKET %s: %s: unset it, or let the service manager listen there", path ?: "",
+		 strerrordesc_np(-service->notify_fd));
+	return service->notify_fd;
+}
+
+static const char *listen_hint(int err)
+{
+	switch (err) {
+	case -EADDRINUSE:
+		return "another sidecore-ringsvc answers there: stop it, or give another --socket";
+	case -EEXIST:
+		return "not a socket: remove it, or give another --socket";
+	case -ENOENT:
+		return "no such directory: make it, or give another --socket";
+	case -ENAMETOOLONG:
+		return "longer than a socket's path may be: give a shorter --socket";
+	case -EACCES:
+	case -EPERM:
+		return "no permission: give a --socket in a directory of yours";
+	default:
+		return strerrordesc_np(-err);
+	}
+}
+
+static int start_listener(struct service *service)
+{
+	struct sc_config *config = &service->config;
+
+	if (!config->socket_path)
+		config->socket_path = sc_listener_default_path(config->user);
+	if (!config->socket_path) {
+		sc_error("default socket: %s: give --socket PATH",
+			 errno == ENOENT ? "XDG_RUNTIME_DIR is not set" : strerrordesc_np(errno));
+		return -ENOENT;
+	}
+	service->listener = sc_listener_open(config->socket_path, config->user);
+	if (service->listener >= 0)
+		return 0;
+	sc_error("%s: %s", config->socket_path, listen_hint(service->listener));
+	return service->listener;
+}
+
+static void stop_listener(struct service *service)
+{
+	(void)close(service->listener);
+	(void)unlink(service->config.socket_path);
+}
+
+static int start_jail(struct service *service)
+{
+	int err = sc_jail_prepare(service->config.user, &service->jail);
+
+	if (err)
+		sc_error(
+			"empty namespace and root for engines: %s: start with all of root's capabilities, or with --user",
+			strerrordesc_np(-err));
+	return err;
+}
+
+static int drop_privileges(struct service *service)
+{
+	int err = sc_jail_drop_broker(service->config.user);
+
+	if (err)
+		sc_error("dropping capabilities: %s: start with all of root's capabilities, or with --user",
+			 strerrordesc_np(-err));
+	return err;
+}
+
+static int probe_features(struct service *service)
+{
+	return sc_feature_probe(&service->config);
+}
+
+static const struct {
+	int (*start)(struct service *service);
+	void (*stop)(struct service *service);
+} steps[] = {
+	{ start_process, NULL },   { start_notify, NULL },   { start_listener, stop_listener }, { start_jail, NULL },
+	{ drop_privileges, NULL }, { probe_features, NULL }, // as engines: without capabilities
+};
+
+static int start(struct service *service)
+{
+	for (unsigned int i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		int err = steps[i].start(service);
+
+		if (!err)
+			continue;
+		while (i--)
+			if (steps[i].stop)
+				steps[i].stop(service);
+		return err;
+	}
+	return 0;
+}
+
+static void format_cpus(const struct sc_config *config, char *text, size_t len)
+{
+	size_t at = 0;
+
+	for (unsigned int i = 0; i < config->cpu_cnt && at < len; i++)
+		at += snprintf(text + at, len - at, "%s%u", i ? "," : "", config->cpus[i]);
+}
+
+static void announce(const struct service *service)
+{
+	char cpus[128];
+
+	if (service->config.cpu_cnt == (unsigned long)sysconf(_SC_NPROCESSORS_ONLN))
+		sc_info("warning: all online CPUs are dedicated: applications will share them with pollers: leave one out");
+	format_cpus(&service->config, cpus, sizeof(cpus));
+	if (service->notify_fd < 0)
+		sc_info("ready, CPUs %s, socket %s", cpus, service->config.socket_path);
+	sc_notify_send(service->notify_fd, "READY=1");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_option,
+		.doc = "Serves applications' sockets through shared memory, by io_uring pollers on dedicated cores.",
+	};
+	struct service service = {
+		.config = { .idle_ms = IDLE_MS_DEFAULT, .user = geteuid() != 0 },
+		.listener = -1,
+	};
+	int err;
+
+	argp_err_exit_status = 2;
+	err = argp_parse(&argp, argc, argv, 0, NULL, &service.config);
+	if (err)
+		return 2;
+	if (start(&service))
+		return 1;
+	announce(&service);
+	err = sc_broker_run(&service.config, &service.jail, service.listener, service.signal_fd);
+	if (err)
+		sc_error("broker: %s: try again", strerrordesc_np(-err));
+	return err ? 1 : 0;
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+// Serves the control messages of one app.
+#include "session.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "ctl.h"
+#include "lane.h"
+#include "layout.h"
+#include "request.h"
+
+// Descriptors on their way to the app: memfd, then two per lane.
+struct parcel {
+	int fds[SC_CTL_FDS_MAX];
+	unsigned int cnt;
+};
+
+void sc_session_init(struct sc_session *session, int ctl, int pidfd)
+{
+	*session = (struct sc_session){ .ctl = ctl, .pidfd = pidfd };
+}
+
+static void close_channel(struct sc_session *session)
+{
+	for (unsigned int i = 0; i < session->lane_cnt; i++)
+		sc_lane_close(session->rings[i], SC_SLOT_CONNS + session->conn_cnt);
+	if (session->len)
+		(void)munmap(session->base, session->len);
+	session->lane_cnt = 0;
+	session->len = 0;
+}
+
+void sc_session_exit(struct sc_session *session)
+{
+	close_channel(session);
+	(void)close(session->pidfd);
+	(void)close(session->ctl); // the app, if it lives, sees its end last
+	session->ctl = -1;
+}
+
+static enum sc_refusal lane_reason(int err)
+{
+	return err == -ENOMEM ? SC_REFUSED_MEMLOCK : SC_REFUSED_RING;
+}
+
+static int open_lanes(struct sc_session *session, struct sc_cores *cores, const struct sc_wish *wish,
+		      const struct sc_layout *layout, struct parcel *parcel, enum sc_refusal *ret_reason)
+{
+	struct sc_channel *channel = (void *)session->base;
+	unsigned int first = sc_cores_first(cores, wish->lane_cnt), core;
+	struct sc_lane_fds fds;
+	struct sc_lane lane;
+	int anchor, err;
+
+	for (unsigned int i = 0; i < wish->lane_cnt; i++) {
+		core = (first + i) % cores->config->cpu_cnt;
+		anchor = sc_cores_anchor(cores, core);
+		if (anchor < 0) {
+			*ret_reason = anchor == -EINVAL ? SC_REFUSED_CPU : lane_reason(anchor);
+			return anchor;
+		}
+		err = sc_lane_open(session->base, layout, wish, i, anchor, &lane, &fds);
+		if (err) {
+			*ret_reason = lane_reason(err);
+			return err;
+		}
+		lane.cpu = cores->config->cpus[core];
+		channel->lane[i] = lane;
+		session->rings[session->lane_cnt++] = fds.ring;
+		parcel->fds[parcel->cnt++] = fds.completion;
+		parcel->fds[parcel->cnt++] = fds.doorbell;
+	}
+	return 0;
+}
+
+static void fill_header(const struct sc_session *session, const struct sc_cores *cores, const struct sc_layout *layout)
+{
+	struct sc_channel *channel = (void *)session->base;
+
+	channel->magic = SC_CHANNEL_MAGIC;
+	channel->version = SC_ABI_VERSION;
+	channel->lane_cnt = session->lane_cnt;
+	channel->header_len = sizeof(*channel);
+	channel->features = cores->config->features;
+	channel->channel_len = layout->channel_len;
+	channel->base = (unsigned long)session->base;
+	channel->arena_off = layout->arena_off;
+	channel->arena_len = layout->arena_len;
+	channel->conn_cnt = session->conn_cnt;
+}
+
+static int open_channel(struct sc_session *session, struct sc_cores *cores, const struct sc_ctl_msg *hello,
+			struct parcel *parcel, enum sc_refusal *ret_reason)
+{
+	struct sc_layout layout;
+	struct sc_wish wish;
+	int memfd, err;
+
+	*ret_reason = SC_REFUSED_LIMIT;
+	err = sc_request_wish(hello, cores->config->cpu_cnt, &wish);
+	if (err)
+		return err;
+	err = sc_layout_init(&wish, sysconf(_SC_PAGESIZE), &layout);
+	if (err)
+		return err;
+	*ret_reason = SC_REFUSED_MEMORY;
+	memfd = sc_channel_create(layout.channel_len, &session->base);
+	if (memfd < 0)
+		return memfd;
+	parcel->fds[parcel->cnt++] = memfd;
+	session->len = layout.channel_len;
+	session->conn_cnt = wish.conn_cnt;
+	err = open_lanes(session, cores, &wish, &layout, parcel, ret_reason);
+	if (err)
+		return err;
+	fill_header(session, cores, &layout);
+	return 0;
+}
+
+static bool refuse(struct sc_session *session, enum sc_ctl_type type, int status, enum sc_refusal reason)
+{
+	sc_ctl_refuse(session->ctl, type, status, reason);
+	return false;
+}
+
+static bool serve_hello(struct sc_session *session, struct sc_cores *cores, const struct sc_ctl_msg *hello)
+{
+	struct sc_ctl_msg reply = {
+		.magic = SC_CTL_MAGIC,
+		.version = SC_ABI_VERSION,
+		.type = SC_CTL_HELLO | SC_CTL_REPLY,
+	};
+	enum sc_refusal reason;
+	struct parcel parcel = { .cnt = 0 };
+	int err;
+
+	err = open_channel(session, cores, hello, &parcel, &reason);
+	if (!err) {
+		reply.channel_len = session->len;
+		reply.lane_cnt = session->lane_cnt;
+		err = sc_ctl_send(session->ctl, &reply, sizeof(reply), parcel.fds, parcel.cnt);
+		reason = SC_REFUSED_NONE;
+	}
+	// The app has its copies; the kernel keeps the eventfds for the ring, the mapping keeps the memory
+	sc_ctl_close_all(parcel.fds, parcel.cnt);
+	if (!err)
+		return true;
+	close_channel(session);
+	return refuse(session, SC_CTL_HELLO, err, reason);
+}
+
+// A ring may hold what the app could use itself: sockets. Anything else has no business there.
+static int check_socket(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof(int);
+	struct stat st;
+
+	if (fstat(fd, &st) || !S_ISSOCK(st.st_mode))
+		return -ENOTSOCK;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len))
+		return -errno;
+	if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX)
+		return -EAFNOSUPPORT;
+	return type == SOCK_STREAM || type == SOCK_DGRAM ? 0 : -ESOCKTNOSUPPORT;
+}
+
+static bool serve_file_add(struct sc_session *session, const struct sc_ctl_msg *msg, int fd)
+{
+	enum sc_refusal reason = SC_REFUSED_NONE;
+	int status;
+
+	if (msg->lane >= session->lane_cnt || msg->slot < SC_SLOT_LISTENERS ||
+	    msg->slot >= SC_SLOT_CONNS + session->conn_cnt) {
+		status = -EINVAL;
+		reason = SC_REFUSED_LIMIT;
+	} else {
+		status = check_socket(fd);
+		if (!status)
+			status = sc_lane_file_add(session->rings[msg->lane], msg->slot, fd);
+	}
+	return !sc_ctl_reply(session->ctl, SC_CTL_FILE_ADD, status, reason);
+}
+
+static bool serve_kick(struct sc_session *session, const struct sc_ctl_msg *msg)
+{
+	if (msg->lane >= session->lane_cnt)
+		return !sc_ctl_reply(session->ctl, SC_CTL_KICK, -EINVAL, SC_REFUSED_LIMIT);
+	return !sc_ctl_reply(session->ctl, SC_CTL_KICK, sc_lane_kick(session->rings[msg->lane]), SC_REFUSED_NONE);
+}
+
+bool sc_session_serve(struct sc_session *session, struct sc_cores *cores)
+{
+	enum sc_refusal reason;
+	struct sc_ctl_msg msg;
+	int fd, got, err;
+	bool alive;
+
+	got = sc_ctl_recv(session->ctl, &msg, sizeof(msg), &fd, 1);
+	if (got == -EAGAIN)
+		return true;
+	if (got == -EBADMSG)
+		return refuse(session, 0, got, SC_REFUSED_MALFORMED);
+	if (got < 0)
+		return false;
+	err = sc_request_check(&msg, got, &reason);
+	if (!err && (msg.type == SC_CTL_HELLO) != !session->len) { // HELLO comes first and once
+		err = -EBADMSG;
+		reason = SC_REFUSED_MALFORMED;
+	}
+	if (err)
+		alive = refuse(session, msg.type & ~SC_CTL_REPLY, err, reason);
+	else if (msg.type == SC_CTL_HELLO)
+		alive = serve_hello(session, cores, &msg);
+	else if (msg.type == SC_CTL_FILE_ADD)
+		alive = serve_file_add(session, &msg, fd);
+	else
+		alive = serve_kick(session, &msg);
+	sc_ctl_close_all(&fd, 1);
+	return alive;
+}
