@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "reason.h"
 #include "session.h"
@@ -93,6 +95,23 @@ static int ring_open(struct lane *lane, const struct settings *set)
 	return 0;
 }
 
+static int eventfd_open(struct sc_session *session, struct lane *lane)
+{
+	int err;
+
+	session->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (session->fd < 0)
+		return open_fail(-errno, "eventfd");
+	err = io_uring_register_eventfd(&lane->ring, session->fd);
+	if (!err)
+		err = io_uring_cq_eventfd_toggle(&lane->ring, false);
+	if (err) {
+		(void)close(session->fd);
+		return open_fail(err, "eventfd");
+	}
+	return 0;
+}
+
 static int local_open(struct sc_session *session, const struct settings *set)
 {
 	struct lane *lane = calloc(1, sizeof(*lane));
@@ -106,11 +125,15 @@ static int local_open(struct sc_session *session, const struct settings *set)
 	err = ring_open(lane, set);
 	if (err)
 		goto err_unmap;
+	err = eventfd_open(session, lane);
+	if (err)
+		goto err_exit;
 	session->lanes = lane;
 	session->lane_cnt = 1;
-	session->fd = lane->ring.ring_fd;
 	return 0;
 
+err_exit:
+	io_uring_queue_exit(&lane->ring);
 err_unmap:
 	(void)munmap(session->mem, session->mem_len);
 err_free:
@@ -121,6 +144,7 @@ err_free:
 static void local_close(struct sc_session *session)
 {
 	io_uring_queue_exit(&session->lanes[0].ring);
+	(void)close(session->fd);
 	(void)munmap(session->mem, session->mem_len);
 	free(session->lanes);
 }
@@ -135,9 +159,11 @@ static int local_file_add(struct lane *lane, unsigned int slot, int fd)
 static int local_submit(struct sc_session *session)
 {
 	struct io_uring *ring = &session->lanes[0].ring;
-	unsigned int flags = IO_URING_READ_ONCE(*ring->sq.kflags);
+	unsigned int flags;
 	int ret;
 
+	(void)io_uring_cq_eventfd_toggle(ring, false);
+	flags = IO_URING_READ_ONCE(*ring->sq.kflags);
 	if (!io_uring_sq_ready(ring) && !(flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
 		return 0;
 	if (flags & IORING_SQ_CQ_OVERFLOW)
@@ -147,11 +173,26 @@ static int local_submit(struct sc_session *session)
 	return ret < 0 && ret != -EBUSY && ret != -EAGAIN && ret != -EINTR ? ret : 0;
 }
 
+/*
+ * With deferred task work the ring's own descriptor does not become readable before this thread enters the kernel (seen on
+ * 6.18), a registered eventfd does: it is signalled when work is added.
+ */
 static int local_arm(struct sc_session *session)
 {
+	struct io_uring *ring = &session->lanes[0].ring;
+	eventfd_t stale;
 	int err = local_submit(session);
 
-	return err ? err : sc_session_ready(session);
+	if (err)
+		return err;
+	(void)eventfd_read(session->fd, &stale);
+	(void)io_uring_cq_eventfd_toggle(ring, true);
+	/* D: enabling before the last look; matches the kernel's full barrier (cmpxchg) when it adds work. */
+	io_uring_smp_mb();
+	if (!sc_session_ready(session) && !(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN))
+		return 0;
+	(void)io_uring_cq_eventfd_toggle(ring, false);
+	return 1;
 }
 
 static int local_wait(struct sc_session *session, int timeout_ms)

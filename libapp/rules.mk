@@ -2,3 +2,11 @@
 libs += libapp
 libapp_src := $(wildcard libapp/*.c)
 libapp_libs := -luring
+
+tests += app arena channel
+app_src := tests/unit/app.c tests/unit/app_peer.c tests/unit/app_service.c
+app_libs := $(libapp) -lpthread
+arena_src := tests/unit/arena.c
+arena_objs := libapp/arena.c
+channel_src := tests/unit/channel.c
+channel_objs := libapp/channel.c libapp/reason.c

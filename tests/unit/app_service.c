@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A rootless sidecore-ringsvc of the test's own. The program is the one built beside the test, or $SIDECORE_RINGSVC: the
+ * sanitized suites drive the ordinary service, whose jail knows nothing of a sanitizer's system calls.
+ */
+#include "app_service.h"
+
+#include <sidecore/app.h>
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static pid_t pid;
+static char dir[] = "/tmp/sidecore-test-XXXXXX";
+static char path[64];
+
+static void program_find(char *ret, size_t len)
+{
+	const char *given = getenv("SIDECORE_RINGSVC");
+	char self[PATH_MAX - 64];
+	ssize_t got = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[got > 0 ? got : 0] = '\0';
+	if (strrchr(self, '/'))
+		*strrchr(self, '/') = '\0';
+	(void)snprintf(ret, len, "%s", given ? given : "");
+	if (!given)
+		(void)snprintf(ret, len, "%s/../bin/sidecore-ringsvc", self);
+}
+
+static int answers(void)
+{
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct sc_session *session;
+
+	options.engine = SC_ENGINE_DIRECT;
+	options.socket_path = path;
+	if (sc_open(&options, &session))
+		return 0;
+	sc_close_session(session);
+	return 1;
+}
+
+int service_start(void)
+{
+	char program[PATH_MAX], cpu[16];
+
+	program_find(program, sizeof(program));
+	(void)snprintf(cpu, sizeof(cpu), "%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	if (!mkdtemp(dir))
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/ringsvc.sock", dir);
+	pid = fork();
+	if (!pid) {
+		execl(program, program, "--user", "--cpus", cpu, "--socket", path, (char *)NULL);
+		perror(program);
+		_exit(127);
+	}
+	for (int i = 0; i < 500; i++) {
+		if (answers())
+			return 0;
+		usleep(10000);
+	}
+	(void)fprintf(stderr, "%s\n", sc_reason());
+	service_stop();
+	return -1;
+}
+
+void service_stop(void)
+{
+	(void)kill(pid, SIGTERM);
+	(void)waitpid(pid, NULL, 0);
+	(void)unlink(path);
+	(void)rmdir(dir);
+	path[0] = '\0';
+	pid = 0;
+}
+
+const char *service_path(void)
+{
+	return path[0] ? path : NULL;
+}
+
+pid_t service_pid(void)
+{
+	return pid;
+}

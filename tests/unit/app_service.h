@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* A rootless sidecore-ringsvc of the test's own. */
+#ifndef TESTS_APP_SERVICE_H
+#define TESTS_APP_SERVICE_H
+
+#include <sys/types.h>
+
+/* Starts it and waits until it answers; 0 or -1. */
+int service_start(void);
+void service_stop(void);
+/* Its socket, or NULL when none runs. */
+const char *service_path(void);
+pid_t service_pid(void);
+
+#endif
