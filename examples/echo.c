@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/* Sends back what it receives, from the very buffers it was received into. */
+#include <err.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "options.h"
+#include "signals.h"
+
+enum {
+	EVENTS_MAX = 128,
+	PATIENCE_MS = 250, /* bounds what a signal between the check and the sleep can cost */
+};
+
+struct options {
+	struct sc_listen_options listen;
+	struct sc_options engine;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	(void)arg;
+	if (key != ARGP_KEY_INIT)
+		return ARGP_ERR_UNKNOWN;
+	state->child_inputs[0] = &options->listen;
+	state->child_inputs[1] = &options->engine;
+	return 0;
+}
+
+static const struct argp_child children[] = { { .argp = &sc_listen_argp }, { .argp = &sc_engine_argp }, { 0 } };
+static const struct argp argp = {
+	.parser = parse,
+	.children = children,
+	.doc = "Sends back what it receives, through libapp.",
+};
+
+static uint64_t echoed;
+
+/*
+ * The buffer is given back when it has been sent. A client that does not read leaves its buffers unreleased: libapp
+ * stops reading from it at the window.
+ */
+static void handle(const struct sc_event *event)
+{
+	switch (event->type) {
+	case SC_EVENT_RECV:
+		if (!event->len) {
+			sc_close(event->conn, 0); /* after what is still on its way back */
+		} else if (sc_send(event->conn, event->data, event->len, (uintptr_t)event->data)) {
+			sc_release(event->conn, event->data);
+			sc_close(event->conn, SC_CLOSE_NOW);
+		}
+		break;
+	case SC_EVENT_SENT:
+		echoed++;
+		sc_release(event->conn, (void *)(uintptr_t)event->tag);
+		if (event->result < 0)
+			sc_close(event->conn, SC_CLOSE_NOW);
+		break;
+	case SC_EVENT_ERROR:
+		sc_close(event->conn, SC_CLOSE_NOW);
+		break;
+	default:
+		break;
+	}
+}
+
+static bool serve(struct sc_session *session)
+{
+	struct sc_event events[EVENTS_MAX];
+
+	while (!sc_signals_caught()) {
+		int cnt = sc_wait(session, events, EVENTS_MAX, PATIENCE_MS);
+
+		if (cnt < 0 && cnt != -EINTR) {
+			warnx("session: %s: start again", strerror(-cnt));
+			return false;
+		}
+		for (int i = 0; i < cnt; i++) {
+			if (events[i].type == SC_EVENT_LOST) {
+				warnx("engine: lost (%s): see what became of sidecore-ringsvc and start again",
+				      strerror(-events[i].result));
+				return false;
+			}
+			handle(&events[i]);
+		}
+	}
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { .listen = SC_LISTEN_OPTIONS_INIT, .engine = SC_OPTIONS_INIT };
+	struct sc_session *session;
+	bool ok;
+
+	sc_options_parse(&argp, argc, argv, &options);
+	sc_signals_catch();
+	if (!sc_listen_pin(&options.listen))
+		return EXIT_FAILURE;
+	session = sc_engine_open(&options.engine);
+	ok = session && sc_engine_listen(session, &options.listen) && serve(session);
+	if (ok && options.listen.stats)
+		sc_engine_report(session, echoed);
+	sc_close_session(session);
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
