@@ -86,11 +86,13 @@ static unsigned int order_of(size_t len)
 
 void *sc_arena_alloc(struct arena *arena, size_t len)
 {
-	unsigned int order = order_of(len), found = order;
+	unsigned int order, found;
 	uint32_t block;
 
-	if (!len)
+	if (!len || len > (size_t)arena->block_cnt << ARENA_BLOCK_SHIFT)
 		return NULL;
+	order = order_of(len);
+	found = order;
 	while (found < ARENA_ORDERS && arena->free_head[found] == none)
 		found++;
 	if (found >= ARENA_ORDERS)

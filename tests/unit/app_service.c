@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A rootless sidecore-ringsvc of the test's own. The program is the one built beside the test, or $SIDECORE_RINGSVC: the
+ * A sidecore-ringsvc of the test's own, rootless if the test is. The program is the one built beside the test, or $SIDECORE_RINGSVC: the
  * sanitized suites drive the ordinary service, whose jail knows nothing of a sanitizer's system calls.
  */
 #include "app_service.h"
@@ -48,7 +48,7 @@ static int answers(void)
 
 int service_start(void)
 {
-	char program[PATH_MAX], cpu[16];
+	char program[PATH_MAX], cpu[24];
 
 	program_find(program, sizeof(program));
 	(void)snprintf(cpu, sizeof(cpu), "%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
@@ -57,7 +57,7 @@ int service_start(void)
 	(void)snprintf(path, sizeof(path), "%s/ringsvc.sock", dir);
 	pid = fork();
 	if (!pid) {
-		execl(program, program, "--user", "--cpus", cpu, "--socket", path, (char *)NULL);
+		execl(program, program, "--cpus", cpu, "--socket", path, (char *)NULL);
 		perror(program);
 		_exit(127);
 	}

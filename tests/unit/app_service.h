@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A rootless sidecore-ringsvc of the test's own. */
+/* A sidecore-ringsvc of the test's own: rootless if the test is. */
 #ifndef TESTS_APP_SERVICE_H
 #define TESTS_APP_SERVICE_H
 
