@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "cpulist.h"
 #include "log.h"
 #include "report.h"
 #include "steering.h"
@@ -27,14 +26,11 @@ static void format_tag(const struct sc_report *report, char text[2 * sizeof(repo
 
 static void show_cpus(const struct sc_report *report)
 {
-	char list[SC_CPULIST_LEN];
 	int cpu;
 
-	printf("  CPUs %s:", sc_cpulist_format(&report->cpus, list, sizeof(list)));
 	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &report->cpus))
-			printf(" %d takes %u/%d", cpu, report->slots[cpu], SC_STEER_SLOTS);
-	printf("\n");
+			printf("  CPU %d: %u of %d slots\n", cpu, report->slots[cpu], SC_STEER_SLOTS);
 }
 
 static void show_services(const struct sc_report *report)
@@ -43,6 +39,8 @@ static void show_services(const struct sc_report *report)
 	char text[SC_SPEC_LEN];
 	int i;
 
+	if (!report->service_cnt)
+		return;
 	printf("  %-32s %12s %12s %12s %14s\n", "service", "local", "steered", "arrived", "arrived bytes");
 	for (i = 0; i < report->service_cnt; i++) {
 		service = &report->services[i];
@@ -62,10 +60,10 @@ void sc_report_text(const struct sc_report *report)
 	       report->program_id, tag);
 	show_cpus(report);
 	show_services(report);
-	printf("  packets\n");
+	printf("  %-14s %12s\n", "verdict", "packets");
 	for (reason = 0; reason < SC_REASON_CNT; reason++)
 		if (report->counters[reason])
-			printf("  %14s %12llu  %s\n", reasons[reason].name,
+			printf("  %-14s %12llu  %s\n", reasons[reason].name,
 			       (unsigned long long)report->counters[reason], reasons[reason].help);
 }
 

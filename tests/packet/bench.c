@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// Runs the BPF programs by BPF_PROG_TEST_RUN.
+#include <arpa/inet.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <cmocka.h>
+
+#include <sidecore/steer.h>
+#include "steer.skel.h"
+
+#include "bench.h"
+
+static struct steer_bpf *skeleton;
+static struct sc_steering table;
+static int cpu_cnt;
+
+static void write_table(void)
+{
+	__u32 key = 0;
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.steering), &key, &table, BPF_ANY), 0);
+}
+
+static int pin_here(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(HERE, &set);
+	return sched_setaffinity(0, sizeof(set), &set);
+}
+
+int bench_open(void)
+{
+	struct bpf_cpumap_val entry = { .qsize = 64 };
+	__u32 cpu = THERE;
+
+	cpu_cnt = libbpf_num_possible_cpus();
+	if (geteuid() || cpu_cnt < 2 || pin_here())
+		return -1;
+	skeleton = steer_bpf__open();
+	assert_non_null(skeleton);
+	bpf_map__set_max_entries(skeleton->maps.cpus, cpu_cnt);
+	/* The kernel test-runs no program that is marked for a CPU map; the code is the same without the mark. */
+	bpf_program__set_expected_attach_type(skeleton->progs.on_cpu, BPF_XDP);
+	assert_int_equal(steer_bpf__load(skeleton), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.cpus), &cpu, &entry, BPF_ANY), 0);
+	table.schema = SC_STEER_SCHEMA;
+	bench_set_all_cpus(THERE);
+	return 0;
+}
+
+void bench_close(void)
+{
+	steer_bpf__destroy(skeleton);
+}
+
+void bench_set_seed(__u32 seed)
+{
+	table.seed = seed;
+	write_table();
+}
+
+void bench_set_cpus(const __u32 cpus[SC_STEER_SLOTS])
+{
+	memcpy(table.cpus, cpus, sizeof(table.cpus));
+	write_table();
+}
+
+void bench_set_all_cpus(__u32 cpu)
+{
+	int slot;
+
+	for (slot = 0; slot < SC_STEER_SLOTS; slot++)
+		table.cpus[slot] = cpu;
+	write_table();
+}
+
+void bench_clear_services(void)
+{
+	int fd = bpf_map__fd(skeleton->maps.services);
+	struct sc_service_key key;
+
+	while (!bpf_map_get_next_key(fd, NULL, &key))
+		assert_int_equal(bpf_map_delete_elem(fd, &key), 0);
+}
+
+void bench_add_service(__u8 family, __u8 protocol, __u16 port, const void *addr, __u32 row)
+{
+	struct sc_service_key key = { .family = family, .protocol = protocol, .port = htons(port) };
+	struct sc_service service = { .row = row };
+
+	if (addr)
+		memcpy(key.addr, addr, family == SC_STEER_IPV4 ? 4 : 16);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.services), &key, &service, BPF_ANY), 0);
+}
+
+int bench_run(enum bench_program program, const void *bytes, int len)
+{
+	const struct bpf_program *prog = program == BENCH_STEER ? skeleton->progs.steer : skeleton->progs.on_cpu;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = bytes, .data_size_in = len, .repeat = 1);
+
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(prog), &opts), 0);
+	return opts.retval;
+}
+
+static __u64 read_counter(__u32 reason)
+{
+	__u64 values[cpu_cnt], sum = 0;
+	int cpu;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.counters), &reason, values), 0);
+	for (cpu = 0; cpu < cpu_cnt; cpu++)
+		sum += values[cpu];
+	return sum;
+}
+
+void bench_expect(enum bench_program program, const void *bytes, int len, int verdict, enum sc_reason reason)
+{
+	__u64 before[SC_REASON_CNT];
+	int got, i;
+
+	for (i = 0; i < SC_REASON_CNT; i++)
+		before[i] = read_counter(i);
+	got = bench_run(program, bytes, len);
+	for (i = 0; i < SC_REASON_CNT; i++)
+		if (read_counter(i) - before[i] != (i == (int)reason))
+			fail_msg("length %d: reason %d counted %llu times, %d expected", len, i,
+				 (unsigned long long)(read_counter(i) - before[i]), i == (int)reason);
+	if (got != verdict)
+		fail_msg("length %d: verdict %d, %d expected", len, got, verdict);
+}
+
+struct sc_service_count bench_service_count(__u32 row)
+{
+	struct sc_service_count values[cpu_cnt], sum = { 0 };
+	int cpu;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.service_counts), &row, values), 0);
+	for (cpu = 0; cpu < cpu_cnt; cpu++) {
+		sum.local += values[cpu].local;
+		sum.steered += values[cpu].steered;
+		sum.arrived += values[cpu].arrived;
+		sum.arrived_bytes += values[cpu].arrived_bytes;
+	}
+	return sum;
+}

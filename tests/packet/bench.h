@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* The BPF programs on the bench: run on frames, with their maps in reach. */
+#ifndef SC_TEST_BENCH_H
+#define SC_TEST_BENCH_H
+
+#include <linux/types.h>
+
+#include <sidecore/steer.h>
+
+#include "frame.h"
+
+/* The programs run on CPU 0; CPU 1 has an entry in the CPU map. */
+enum {
+	HERE = 0,
+	THERE = 1,
+};
+
+enum bench_program {
+	BENCH_STEER,
+	BENCH_ON_CPU,
+};
+
+/* Loads the programs and pins this thread. 0, or -1 where there is no right or no second CPU for that. */
+int bench_open(void);
+void bench_close(void);
+
+/* Fills the indirection table. */
+void bench_set_seed(__u32 seed);
+void bench_set_all_cpus(__u32 cpu);
+void bench_set_cpus(const __u32 cpus[SC_STEER_SLOTS]);
+
+/* Removes all services; adds one on an address (4 or 16 bytes), or on any if that is NULL. */
+void bench_clear_services(void);
+void bench_add_service(__u8 family, __u8 protocol, __u16 port, const void *addr, __u32 row);
+
+/* Runs one program once on the first len bytes; the verdict. */
+int bench_run(enum bench_program program, const void *bytes, int len);
+
+/* Runs and checks that the verdict is as expected and that this reason, and no other, was counted once. */
+void bench_expect(enum bench_program program, const void *bytes, int len, int verdict, enum sc_reason reason);
+
+/* Counters of a service, summed. */
+struct sc_service_count bench_service_count(__u32 row);
+
+#endif

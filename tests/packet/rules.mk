@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+tests += packet_steer
+packet_steer_src := tests/packet/steer.c tests/packet/frame.c tests/packet/bench.c
+packet_steer_bpf := steer
+packet_steer_libs := -lbpf
