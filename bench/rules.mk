@@ -6,3 +6,8 @@ programs += httpd_epoll
 httpd_epoll_src := bench/httpd_epoll.c bench/backlog.c $(baseline)
 httpd_epoll_objs = $(http_server)
 httpd_epoll_libs := -lllhttp
+
+programs += httpd_uring
+httpd_uring_src := bench/httpd_uring.c bench/uring.c $(baseline)
+httpd_uring_objs = $(http_server) examples/input.c
+httpd_uring_libs := -lllhttp -luring
