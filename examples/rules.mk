@@ -10,3 +10,17 @@ httpd_libs := $(libapp) -lllhttp
 programs += echo
 echo_src := $(addprefix examples/,echo.c engine.c options.c report.c signals.c)
 echo_libs := $(libapp)
+
+tests += http_request
+http_request_src := tests/unit/http_request.c
+http_request_objs := examples/http.c examples/target.c
+http_request_libs := -lllhttp
+
+tests += http_respond
+http_respond_src := tests/unit/http_respond.c
+http_respond_objs := $(addprefix examples/,date.c files.c handler.c http.c mime.c respond.c target.c work.c)
+http_respond_libs := -lllhttp
+
+tests += files_cache
+files_cache_src := tests/unit/files_cache.c
+files_cache_objs := examples/files.c examples/mime.c
