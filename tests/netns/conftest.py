@@ -1,32 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""A private network of two namespaces for each test that asks for the fixture `lab`."""
+"""A private network of two namespaces for each test that asks for the fixture `lab`, and what can be put into it."""
 
 import itertools
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 import pytest
+
+from tools import Ringsvc, Site, wait_until
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SIDECORE_BUILD", REPO / "build")).resolve()
 SERIAL = itertools.count()
-
-
-def wait_until(condition, timeout=5.0, step=0.02):
-    """Poll condition() until it is true; returns its value, or its last false value after timeout seconds."""
-    end = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value or time.monotonic() >= end:
-            return value
-        time.sleep(step)
 
 
 class Host:
@@ -191,6 +183,16 @@ def program_exists(program):
 def pytest_configure():
     # A TERM must unwind the fixtures like Ctrl-C does, or namespaces stay behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A thousand connections have two ends.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Every process of this session carries it, so that test_residue.py can tell ours from others'.
+    os.environ["SIDECORE_TEST_SESSION"] = str(os.getpid())
+
+
+def pytest_collection_modifyitems(items):
+    # What is left behind shows at the end.
+    items.sort(key=lambda item: item.path.name == "test_residue.py")
 
 
 @pytest.fixture
@@ -204,3 +206,24 @@ def lab():
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture
+def ringsvc(lab):
+    """sidecore-ringsvc running in the lab; see tools.Ringsvc."""
+    return Ringsvc(lab)
+
+
+@pytest.fixture(scope="session")
+def site():
+    """Files of 128 bytes, 16 KiB and 100 MB, served as /small, /page and /big by who is given site.dir."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix=f"sclab-{os.getpid()}-site-"))
+    directory.chmod(0o755)
+    yield Site(directory / "root", small=128, page=16384, big=100_000_000)
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def small_site(site):
+    """Only /small and /page, for servers that need not hold 100 MB."""
+    yield Site(site.dir.parent / "small", small=128, page=16384)
