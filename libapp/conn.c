@@ -119,8 +119,14 @@ void sc_conn_want(struct sc_conn *conn, enum conn_op op)
 	struct lane *lane = conn->lane;
 
 	conn->want |= (uint8_t)op;
-	if (conn->on_todo || (!lane->todo_head && sc_conn_fill(conn)))
+	if (conn->on_todo)
 		return;
+	if (!lane->todo_head && sc_conn_fill(conn)) {
+		/* A, early: a poller that is awake begins while the caller goes on. Waking it is left to submit. */
+		if (lane->shared_queue)
+			io_uring_smp_store_release(lane->ring.sq.ktail, lane->ring.sq.sqe_tail);
+		return;
+	}
 	conn->on_todo = true;
 	conn->next = NULL;
 	if (lane->todo_head)

@@ -22,7 +22,8 @@
 #include "reason.h"
 #include "session.h"
 
-enum { CHECK_MS = 10, EPOLL_EVENTS = 8 };
+enum { CHECK_MS = 10, EPOLL_EVENTS = 8, MARKER_QUEUE = 8 };
+#define MARKER_TAG (~1ULL) /* of no connection: dispatch ignores it */
 
 #define PATH_SYSTEM "/run/sidecore/ringsvc.sock"
 
@@ -60,7 +61,9 @@ static void lane_open(struct lane *lane, struct sc_session *session, const struc
 		      const struct sc_lane *at)
 {
 	ring_init(&lane->ring, session->mem, at);
+	lane->shared_queue = true;
 	lane->flushed_tail = lane->ring.sq.sqe_tail;
+	lane->marker_tail = lane->ring.sq.sqe_tail;
 	lane->cpu = (int)at->cpu;
 	lane->buf_ring = (struct io_uring_buf_ring *)(session->mem + at->buf_ring_off);
 	lane->bufs = session->mem + at->bufs_off;
@@ -353,21 +356,76 @@ static bool spin(const struct sc_session *session)
 	return false;
 }
 
+/*
+ * While the poller has much of our queue before it, to be woken at the next completion gains nothing: an answer given sooner
+ * would only wait at the end of that queue. So a marker goes there, a write to the completion eventfd, and completions in
+ * between stay silent: one wake-up per queue instead of one per few completions. A wake-up costs the application's core as
+ * much as serving 10 to 20 small requests (docs/decisions/marker.md).
+ */
+static bool queue_long(const struct lane *lane)
+{
+	return lane->ring.sq.sqe_tail - io_uring_smp_load_acquire(lane->ring.sq.khead) >= MARKER_QUEUE;
+}
+
+static bool marker_set(struct lane *lane)
+{
+	struct io_uring_sq *sq = &lane->ring.sq;
+	struct io_uring_sqe *sqe;
+
+	if ((int)(lane->marker_tail - io_uring_smp_load_acquire(sq->khead)) > 0)
+		return true; /* one is before the poller already */
+	sqe = lane->one ? io_uring_get_sqe(&lane->ring) : NULL;
+	if (!sqe)
+		return false;
+	io_uring_prep_write(sqe, SC_SLOT_COMPLETION, (void *)(uintptr_t)sc_session_addr(lane->session, lane->one),
+			    sizeof(*lane->one), 0);
+	sqe->flags |= IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
+	io_uring_sqe_set_data64(sqe, MARKER_TAG);
+	lane->marker_tail = sq->sqe_tail;
+	return true;
+}
+
+/* A lane with a long queue wakes us at its marker, any other at its next completion. false: that one is there already. */
+static bool wake_arrange(struct sc_session *session)
+{
+	bool may_sleep = true;
+
+	for (unsigned int i = 0; i < session->lane_cnt && may_sleep; i++) {
+		struct lane *lane = &session->lanes[i];
+
+		if (queue_long(lane) && marker_set(lane))
+			continue;
+		IO_URING_WRITE_ONCE(*lane->ring.cq.kflags, 0);
+		io_uring_smp_mb(); /* C */
+		may_sleep = !sc_lane_ready(lane);
+	}
+	return may_sleep;
+}
+
+/* true if a lane without a long queue has completions: no reason to sleep, nor to arrange for it */
+static bool ready_now(const struct sc_session *session)
+{
+	for (unsigned int i = 0; i < session->lane_cnt; i++)
+		if (sc_lane_ready(&session->lanes[i]) && (session->spin_us || !queue_long(&session->lanes[i])))
+			return true;
+	return false;
+}
+
 static int direct_wait(struct sc_session *session, int timeout_ms)
 {
 	struct epoll_event events[EPOLL_EVENTS];
-	int cnt, err = direct_submit(session);
+	int cnt = 0, err = direct_submit(session);
 
-	if (err || (session->spin_us && spin(session)))
+	if (err || ready_now(session) || (session->spin_us && spin(session)))
 		return err;
-	events_enable(session, true);
-	if (sc_session_ready(session)) {
-		events_enable(session, false);
-		return 0;
+	if (wake_arrange(session)) {
+		err = direct_submit(session); /* the markers */
+		if (!err) {
+			session->counters.sleeps++;
+			cnt = epoll_wait(session->fd, events, EPOLL_EVENTS, timeout_ms);
+			err = cnt < 0 ? -errno : 0;
+		}
 	}
-	session->counters.sleeps++;
-	cnt = epoll_wait(session->fd, events, EPOLL_EVENTS, timeout_ms);
-	err = cnt < 0 ? -errno : 0;
 	events_enable(session, false);
 	for (int i = 0; i < cnt; i++)
 		if (events[i].data.u32 == UINT32_MAX)

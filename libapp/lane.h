@@ -95,9 +95,11 @@ struct lane {
 	struct send_chunk *chunks;
 	unsigned int send_cnt, send_max;
 
-	uint32_t flushed_tail; /* SQ tail the engine has been told of */
-
 	/* direct engine */
+	bool shared_queue;     /* its consumer looks at the tail by itself: publish at once */
+	uint32_t flushed_tail; /* SQ tail up to which the poller is known to be awake */
+	uint32_t marker_tail;  /* SQ tail just after the last marker */
+	uint64_t *one;	       /* what a marker writes */
 	int event_fd, doorbell_fd;
 	bool doorbell_armed;
 };

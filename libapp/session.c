@@ -117,6 +117,8 @@ static int lanes_init(struct sc_session *session, const struct settings *set)
 	session->arena_len -= scratch_len;
 	scratch = (struct send_scratch *)((char *)session->arena_mem + session->arena_len);
 	err = sc_arena_init(&session->arena, session->arena_mem, session->arena_len);
+	if (err)
+		return err;
 	for (unsigned int i = 0; i < session->lane_cnt && !err; i++) {
 		struct lane *lane = &session->lanes[i];
 
@@ -124,6 +126,9 @@ static int lanes_init(struct sc_session *session, const struct settings *set)
 		lane->idx = i;
 		lane->scratch = scratch + (size_t)i * conn_cnt;
 		lane->window = set->window / set->buf_len ? set->window / set->buf_len : 1;
+		lane->one = lane->shared_queue ? sc_arena_alloc(&session->arena, sizeof(*lane->one)) : NULL;
+		if (lane->one)
+			*lane->one = 1;
 		err = sc_lane_init(lane);
 	}
 	if (err)
@@ -248,6 +253,15 @@ static int sleep_bound(const struct sc_session *session, int timeout_ms)
 	return timeout_ms;
 }
 
+/* Events that no completion stands for. */
+static bool told_without_wait(const struct sc_session *session)
+{
+	for (unsigned int i = 0; i < session->lane_cnt; i++)
+		if (session->lanes[i].done_head)
+			return true;
+	return session->lost && !session->lost_told;
+}
+
 int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int max, int timeout_ms)
 {
 	int64_t end = timeout_ms > 0 ? sc_session_now_ms() + timeout_ms : 0;
@@ -257,7 +271,7 @@ int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int ma
 		struct sink sink = { .events = events, .max = max };
 		int err;
 
-		if (!left || sc_session_ready(session))
+		if (!left || told_without_wait(session))
 			return sc_poll(session, events, max);
 		if (session->lost)
 			return session->lost;

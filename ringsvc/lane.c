@@ -22,6 +22,7 @@ enum {
 static const __u8 allowed_ops[] = {
 	IORING_OP_NOP,	IORING_OP_ACCEPT, IORING_OP_SEND,     IORING_OP_SENDMSG,      IORING_OP_SEND_ZC,
 	IORING_OP_RECV, IORING_OP_CLOSE,  IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
+	IORING_OP_WRITE, // to the completion eventfd; to a socket it is a SEND
 };
 
 // What this file itself still needs when the ring runs
@@ -131,6 +132,9 @@ static int furnish(const struct sc_lane_fds *fds, char *lane_mem, const struct s
 	if (err < 0)
 		return err;
 	err = sc_lane_file_add(fds->ring, SC_SLOT_DOORBELL, fds->doorbell);
+	if (err < 0)
+		return err;
+	err = sc_lane_file_add(fds->ring, SC_SLOT_COMPLETION, fds->completion);
 	if (err < 0)
 		return err;
 	err = io_uring_register(fds->ring, IORING_REGISTER_PBUF_RING, &bufs, 1);

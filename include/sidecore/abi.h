@@ -35,8 +35,9 @@ enum sc_limit {
 
 /* The file table of a lane's ring. */
 enum sc_slot {
-	SC_SLOT_DOORBELL = 0,	/* eventfd of the lane, put there by the service */
-	SC_SLOT_LISTENERS = 1,	/* first slot of listening sockets */
+	SC_SLOT_DOORBELL = 0,	/* eventfd that wakes the poller, put there by the service */
+	SC_SLOT_COMPLETION = 1, /* eventfd that wakes the app, likewise: a WRITE to it wakes when the queue is that far */
+	SC_SLOT_LISTENERS = 2,	/* first slot of listening sockets */
 	SC_SLOT_CONNS = 16,	/* first slot of connections, conn_cnt of them */
 };
 

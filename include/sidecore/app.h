@@ -78,7 +78,7 @@ void sc_free(struct sc_session *session, void *mem);
 
 /*
  * Listens on a numeric address ("0.0.0.0", "::", "10.1.2.3") and port, with one listening socket per lane. Port 0 takes a free one.
- * backlog 0 means 4096. At most 15 listeners per session. The socket is created here, in the caller's network
+ * backlog 0 means 4096. At most 14 listeners per session. The socket is created here, in the caller's network
  * namespace and with its rights. Accepting begins at once and runs ahead of the application by at most 64 connections
  * per listening socket; what comes beyond waits in the backlog.
  *
