@@ -103,7 +103,7 @@ static void events_enable(struct sc_session *session, bool enable)
 	if (enable)
 		/* C: enabling before the last look at the queue; matches the kernel's barrier between its write of the CQ
 		 * tail and its look at the flag. */
-		io_uring_smp_mb();
+		sc_barrier_full();
 }
 
 static int channel_open(struct sc_session *session, const int *fds, unsigned int fd_cnt)
@@ -287,7 +287,7 @@ static int lane_submit(struct lane *lane)
 		lane->flushed_tail = sq->sqe_tail;
 		/* B: the tail before the flags are read; matches the poller's barrier between setting NEED_WAKEUP and
 		 * its last look at the tail. */
-		io_uring_smp_mb();
+		sc_barrier_full();
 		if (IO_URING_READ_ONCE(*sq->kflags) & IORING_SQ_NEED_WAKEUP)
 			err = doorbell_ring(lane);
 	}
@@ -396,7 +396,7 @@ static bool wake_arrange(struct sc_session *session)
 		if (queue_long(lane) && marker_set(lane))
 			continue;
 		IO_URING_WRITE_ONCE(*lane->ring.cq.kflags, 0);
-		io_uring_smp_mb(); /* C */
+		sc_barrier_full(); /* C */
 		may_sleep = !sc_lane_ready(lane);
 	}
 	return may_sleep;

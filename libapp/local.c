@@ -188,7 +188,7 @@ static int local_arm(struct sc_session *session)
 	(void)eventfd_read(session->fd, &stale);
 	(void)io_uring_cq_eventfd_toggle(ring, true);
 	/* D: enabling before the last look; matches the kernel's full barrier (cmpxchg) when it adds work. */
-	io_uring_smp_mb();
+	sc_barrier_full();
 	if (!sc_session_ready(session) && !(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN))
 		return 0;
 	(void)io_uring_cq_eventfd_toggle(ring, false);

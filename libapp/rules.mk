@@ -10,3 +10,7 @@ arena_src := tests/unit/arena.c
 arena_objs := libapp/arena.c
 channel_src := tests/unit/channel.c
 channel_objs := libapp/channel.c libapp/reason.c
+
+ifeq ($(SAN)$(TSAN),)
+$(O)/tests/app: | $(O)/bin/sidecore-ringsvc
+endif

@@ -418,6 +418,7 @@ static void test_close_now(void **state)
 static int reset_peer(struct peer *peer)
 {
 	struct linger linger = { .l_onoff = 1 };
+	char text[5];
 
 	for (int i = 0; i < 50; i++) {
 		int fd = peer_connect(peer->port);
@@ -425,6 +426,8 @@ static int reset_peer(struct peer *peer)
 		PEER_CHECK(fd >= 0);
 		if (i % 3)
 			PEER_CHECK(peer_send(fd, "hello", 5));
+		if (i % 3 == 2) /* the server waits for more by now */
+			PEER_CHECK(peer_recv(fd, text, 5));
 		PEER_CHECK(!setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
 		close(fd);
 	}

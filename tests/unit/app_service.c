@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A sidecore-ringsvc of the test's own, rootless if the test is. The program is the one built beside the test, or $SIDECORE_RINGSVC: the
- * sanitized suites drive the ordinary service, whose jail knows nothing of a sanitizer's system calls.
+ * A sidecore-ringsvc of the test's own, rootless if the test is. The sanitized suites drive the ordinary one: its jail knows
+ * nothing of a sanitizer's system calls.
  */
 #include "app_service.h"
 
@@ -19,18 +19,21 @@ static pid_t pid;
 static char dir[] = "/tmp/sidecore-test-XXXXXX";
 static char path[64];
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BESIDE "/../../bin/sidecore-ringsvc" /* build/san/tests -> build/bin */
+#else
+#define BESIDE "/../bin/sidecore-ringsvc"
+#endif
+
 static void program_find(char *ret, size_t len)
 {
-	const char *given = getenv("SIDECORE_RINGSVC");
 	char self[PATH_MAX - 64];
 	ssize_t got = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	self[got > 0 ? got : 0] = '\0';
 	if (strrchr(self, '/'))
 		*strrchr(self, '/') = '\0';
-	(void)snprintf(ret, len, "%s", given ? given : "");
-	if (!given)
-		(void)snprintf(ret, len, "%s/../bin/sidecore-ringsvc", self);
+	(void)snprintf(ret, len, "%s%s", self, BESIDE);
 }
 
 static int answers(void)
