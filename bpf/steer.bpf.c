@@ -31,9 +31,7 @@ static __always_inline int to_cpu(__u32 cpu, struct sc_service_count *service)
 	return verdict;
 }
 
-/* On the receiving CPU, bound to the device. */
-SEC("xdp.frags")
-int steer(struct xdp_md *ctx)
+static __always_inline int steer_packet(struct xdp_md *ctx)
 {
 	struct sc_service_count *service_row;
 	struct sc_steering *table;
@@ -55,9 +53,7 @@ int steer(struct xdp_md *ctx)
 	return to_cpu(table->cpus[flow_slot(&flow, table->seed)], service_row);
 }
 
-/* On the dedicated CPU, bound to its entry in the CPU map; the packet is not an skb yet. */
-SEC("xdp.frags/cpumap")
-int on_cpu(struct xdp_md *ctx)
+static __always_inline int take_over(struct xdp_md *ctx)
 {
 	struct sc_service_count *service_row;
 	struct sc_service *service;
@@ -74,4 +70,34 @@ int on_cpu(struct xdp_md *ctx)
 		service_row->arrived_bytes += bpf_xdp_get_buff_len(ctx);
 	}
 	return pass(SC_REASON_ARRIVED);
+}
+
+/* On the receiving CPU, bound to the device. */
+SEC("xdp.frags")
+int steer(struct xdp_md *ctx)
+{
+	return steer_packet(ctx);
+}
+
+/* On the dedicated CPU, bound to its entry in the CPU map; the packet is not an skb yet. */
+SEC("xdp.frags/cpumap")
+int on_cpu(struct xdp_md *ctx)
+{
+	return take_over(ctx);
+}
+
+/*
+ * The same for skb mode. There the kernel (6.18) copies packets for a program that takes frags, forgets mac_len, and the
+ * CPU map then gives the stack packets with the Ethernet header still on. Without frags it makes them linear in place.
+ */
+SEC("xdp")
+int steer_skb(struct xdp_md *ctx)
+{
+	return steer_packet(ctx);
+}
+
+SEC("xdp/cpumap")
+int on_cpu_skb(struct xdp_md *ctx)
+{
+	return take_over(ctx);
 }

@@ -175,23 +175,18 @@ static bool mode_is_refused(int err)
 	return err == -EOPNOTSUPP || err == -ERANGE || err == -EINVAL || err == -ENOSPC || err == -ENOMEM;
 }
 
-/* Stores the link in pins and the mode that was got in *mode. */
-static int bind_device(const struct sc_place *place, struct sc_pins *pins, enum sc_mode *mode)
+/* Stores the link in pins. -EAGAIN: the device refuses native mode, and skb mode is to be tried instead. */
+static int bind_device(const struct sc_place *place, struct sc_pins *pins, enum sc_mode mode, bool may_fall_back)
 {
-	bool fallback = *mode == SC_MODE_AUTO;
-	int link;
+	int link = sc_device_attach(place->ifindex, pins->steer, mode);
 
-	if (*mode != SC_MODE_SKB)
-		*mode = SC_MODE_NATIVE;
-	link = sc_device_attach(place->ifindex, pins->steer, *mode);
-	if (link < 0 && fallback && mode_is_refused(link)) {
+	if (link < 0 && may_fall_back && mode_is_refused(link)) {
 		sc_warn("%s: native mode refused: %s; taking skb mode, which is slower", place->ifname,
 			sc_hint_reason(link));
-		*mode = SC_MODE_SKB;
-		link = sc_device_attach(place->ifindex, pins->steer, *mode);
+		return -EAGAIN;
 	}
 	if (link < 0) {
-		sc_hint_error(place->ifname, *mode == SC_MODE_SKB ? SC_STEP_ATTACH_SKB : SC_STEP_ATTACH_NATIVE, link);
+		sc_hint_error(place->ifname, mode == SC_MODE_SKB ? SC_STEP_ATTACH_SKB : SC_STEP_ATTACH_NATIVE, link);
 		return link;
 	}
 	pins->link = link;
@@ -208,14 +203,11 @@ static int fill_maps(const struct sc_pins *pins, const struct options *options)
 	return err ?: sc_steering_set_cpus(pins, &options->cpus, false);
 }
 
-static int attach_first(const struct sc_place *place, struct sc_pins *pins, const struct options *options,
-			enum sc_mode *mode)
+static int attach_in_mode(const struct sc_place *place, struct sc_pins *pins, const struct options *options,
+			  enum sc_mode mode, bool may_fall_back)
 {
 	int err;
 
-	err = check_foreign(place);
-	if (err)
-		return err;
 	/* Left by a device that is gone, or by an attach that was killed. */
 	err = sc_place_remove_dir(place);
 	err = err ?: sc_place_make_dir(place);
@@ -223,7 +215,7 @@ static int attach_first(const struct sc_place *place, struct sc_pins *pins, cons
 		sc_hint_error(place->dir, SC_STEP_PIN, err);
 		return err;
 	}
-	err = sc_object_load(pins);
+	err = sc_object_load(pins, mode);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
 		goto err_dir;
@@ -238,7 +230,7 @@ static int attach_first(const struct sc_place *place, struct sc_pins *pins, cons
 		sc_hint_error(place->dir, SC_STEP_PIN, err);
 		goto err_dir;
 	}
-	err = bind_device(place, pins, mode);
+	err = bind_device(place, pins, mode, may_fall_back);
 	if (err)
 		goto err_dir;
 	/* An unpinned link ends with this process: whoever kills it here leaves no program on the device. */
@@ -251,7 +243,28 @@ static int attach_first(const struct sc_place *place, struct sc_pins *pins, cons
 
 err_dir:
 	(void)sc_place_remove_dir(place);
+	sc_pins_close(pins);
 	return err;
+}
+
+/* Puts the mode that was got into *mode. */
+static int attach_first(const struct sc_place *place, struct sc_pins *pins, const struct options *options,
+			enum sc_mode *mode)
+{
+	bool may_fall_back = *mode == SC_MODE_AUTO;
+	int err;
+
+	err = check_foreign(place);
+	if (err)
+		return err;
+	if (*mode != SC_MODE_SKB)
+		*mode = SC_MODE_NATIVE;
+	err = attach_in_mode(place, pins, options, *mode, may_fall_back);
+	if (err != -EAGAIN)
+		return err;
+	/* All anew: skb mode takes other programs, and a CPU map is bound to the kind it met first. */
+	*mode = SC_MODE_SKB;
+	return attach_in_mode(place, pins, options, *mode, false);
 }
 
 static int keep_mode(const struct sc_place *place, enum sc_mode *mode)
@@ -297,7 +310,7 @@ static int attach_again(const struct sc_place *place, struct sc_pins *pins, cons
 	if (err)
 		return err;
 	old_on_cpu = dup(pins->on_cpu);
-	err = sc_object_load(pins);
+	err = sc_object_load(pins, *mode);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
 		goto out;

@@ -34,8 +34,20 @@ static int reuse_maps(struct steer_bpf *skeleton, const struct sc_pins *pins)
 	return err;
 }
 
-static int keep_all(struct sc_pins *pins, const struct steer_bpf *skeleton)
+static int choose_programs(struct steer_bpf *skeleton, enum sc_mode mode)
 {
+	bool skb = mode == SC_MODE_SKB;
+	int err;
+
+	err = bpf_program__set_autoload(skeleton->progs.steer, !skb);
+	err = err ?: bpf_program__set_autoload(skeleton->progs.on_cpu, !skb);
+	err = err ?: bpf_program__set_autoload(skeleton->progs.steer_skb, skb);
+	return err ?: bpf_program__set_autoload(skeleton->progs.on_cpu_skb, skb);
+}
+
+static int keep_all(struct sc_pins *pins, const struct steer_bpf *skeleton, enum sc_mode mode)
+{
+	bool skb = mode == SC_MODE_SKB;
 	int err = 0;
 
 #define KEEP(name, help)            \
@@ -43,11 +55,11 @@ static int keep_all(struct sc_pins *pins, const struct steer_bpf *skeleton)
 		err = keep(&pins->name, bpf_map__fd(skeleton->maps.name));
 	SC_STEER_PINS(KEEP)
 #undef KEEP
-	err = err ?: keep(&pins->steer, bpf_program__fd(skeleton->progs.steer));
-	return err ?: keep(&pins->on_cpu, bpf_program__fd(skeleton->progs.on_cpu));
+	err = err ?: keep(&pins->steer, bpf_program__fd(skb ? skeleton->progs.steer_skb : skeleton->progs.steer));
+	return err ?: keep(&pins->on_cpu, bpf_program__fd(skb ? skeleton->progs.on_cpu_skb : skeleton->progs.on_cpu));
 }
 
-int sc_object_load(struct sc_pins *pins)
+int sc_object_load(struct sc_pins *pins, enum sc_mode mode)
 {
 	struct steer_bpf *skeleton;
 	int err, cpus;
@@ -59,9 +71,10 @@ int sc_object_load(struct sc_pins *pins)
 	if (!skeleton)
 		return -errno;
 	err = bpf_map__set_max_entries(skeleton->maps.cpus, cpus);
+	err = err ?: choose_programs(skeleton, mode);
 	err = err ?: reuse_maps(skeleton, pins);
 	err = err ?: steer_bpf__load(skeleton);
-	err = err ?: keep_all(pins, skeleton);
+	err = err ?: keep_all(pins, skeleton, mode);
 	steer_bpf__destroy(skeleton);
 	return err;
 }

@@ -3,12 +3,14 @@
 #ifndef SC_LOADER_OBJECT_H
 #define SC_LOADER_OBJECT_H
 
+#include "device.h"
 #include "pins.h"
 
 /*
- * Loads the programs. Maps that *pins has open are used, the others are made; afterwards *pins holds all maps and the new
- * programs, whatever programs it held are closed. Its link is not touched. 0 or -errno; the caller closes *pins anyway.
+ * Loads the programs for native or skb mode, which cannot share a CPU map. Maps that *pins has open are used, the others are
+ * made; afterwards *pins holds all maps and the new programs, whatever programs it held are closed. Its link is not
+ * touched. 0 or -errno; the caller closes *pins anyway.
  */
-int sc_object_load(struct sc_pins *pins);
+int sc_object_load(struct sc_pins *pins, enum sc_mode mode);
 
 #endif

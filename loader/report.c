@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reads programs, CPUs, services and counters of an attached interface.
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ static int read_program(struct sc_report *report, const struct sc_pins *pins)
 	if (bpf_prog_get_info_by_fd(pins->steer, &info, &len))
 		return -errno;
 	report->program_id = info.id;
+	snprintf(report->program_name, sizeof(report->program_name), "%s", info.name);
 	memcpy(report->program_tag, info.tag, sizeof(report->program_tag));
 	return sc_device_query(report->place->ifindex, &id, &report->mode);
 }

@@ -24,6 +24,7 @@ struct sc_report {
 	const struct sc_place *place;
 	enum sc_mode mode;
 	__u32 program_id;
+	char program_name[16];
 	unsigned char program_tag[8];
 	cpu_set_t cpus; /* dedicated */
 	unsigned int slots[CPU_SETSIZE]; /* of the indirection table, by CPU */

@@ -56,8 +56,8 @@ void sc_report_text(const struct sc_report *report)
 	int reason;
 
 	format_tag(report, tag);
-	printf("%s: %s mode, program steer id %u tag %s\n", report->place->ifname, sc_mode_name(report->mode),
-	       report->program_id, tag);
+	printf("%s: %s mode, program %s id %u tag %s\n", report->place->ifname, sc_mode_name(report->mode),
+	       report->program_name, report->program_id, tag);
 	show_cpus(report);
 	show_services(report);
 	printf("  %-14s %12s\n", "verdict", "packets");
@@ -110,8 +110,9 @@ json_t *sc_report_json(const struct sc_report *report)
 	format_tag(report, tag);
 	return json_pack("{s:s, s:i, s:I, s:s, s:{s:s, s:I, s:s}, s:o, s:o, s:o}", "interface", report->place->ifname,
 			 "ifindex", report->place->ifindex, "netns", (json_int_t)report->place->netns, "mode",
-			 sc_mode_name(report->mode), "program", "name", "steer", "id", (json_int_t)report->program_id,
-			 "tag", tag, "cpus", cpus_json(report), "services", services, "counters", counters);
+			 sc_mode_name(report->mode), "program", "name", report->program_name, "id",
+			 (json_int_t)report->program_id, "tag", tag, "cpus", cpus_json(report), "services", services,
+			 "counters", counters);
 }
 
 int sc_report_print(json_t *root)

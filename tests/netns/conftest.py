@@ -61,8 +61,9 @@ class Host:
         return json.loads(self.run("ip", "-j", "-d", "link", "show", "dev", self.ifname).stdout)[0]
 
     def xdp_id(self):
-        """Id of the XDP program on this end, 0 if none."""
-        return self.link().get("xdp", {}).get("prog", {}).get("id", 0)
+        """Id of the XDP program on this end, 0 if none, or if a test has removed the device."""
+        gone = self.run("ip", "link", "show", "dev", self.ifname, check=False).returncode
+        return 0 if gone else self.link().get("xdp", {}).get("prog", {}).get("id", 0)
 
     def stop(self):
         for process in self.processes:

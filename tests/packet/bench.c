@@ -49,6 +49,9 @@ int bench_open(void)
 	skeleton = steer_bpf__open();
 	assert_non_null(skeleton);
 	bpf_map__set_max_entries(skeleton->maps.cpus, cpu_cnt);
+	/* The pair for skb mode has the same code, and cannot share the CPU map. */
+	bpf_program__set_autoload(skeleton->progs.steer_skb, false);
+	bpf_program__set_autoload(skeleton->progs.on_cpu_skb, false);
 	/* The kernel test-runs no program that is marked for a CPU map; the code is the same without the mark. */
 	bpf_program__set_expected_attach_type(skeleton->progs.on_cpu, BPF_XDP);
 	assert_int_equal(steer_bpf__load(skeleton), 0);
