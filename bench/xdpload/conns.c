@@ -20,7 +20,7 @@
 enum {
 	STALL_NS = 200 * 1000 * 1000,
 	SYN_BURST = 64, /* a veth ring holds 256 packets */
-	SYN_OPTIONS_LEN = 8,
+	SYN_OPTIONS_LEN = 12,
 };
 
 /* What the last scans saw of one connection. */
@@ -113,16 +113,13 @@ static void send_frame(struct sc_conns *c, __u32 idx, struct wire_segment s, con
 
 static void send_syn(struct sc_conns *c, __u32 idx)
 {
+	/* clang-format off */
 	const __u8 options[SYN_OPTIONS_LEN] = {
-		2,
-		4,
-		(__u8)(c->mss >> 8),
-		(__u8)c->mss, /* maximum segment size */
-		1,
-		3,
-		3,
-		XDPLOAD_WINDOW_SHIFT, /* no operation, window scale */
+		2, 4, (__u8)(c->mss >> 8), (__u8)c->mss,
+		1, 3, 3, XDPLOAD_WINDOW_SHIFT, /* no operation, window scale */
+		1, 1, 4, 2, /* no operation twice, SACK permitted */
 	};
+	/* clang-format on */
 	struct wire_segment s = {
 		.seq = c->conn[idx].snd_una,
 		.flags = WIRE_TCP_SYN,

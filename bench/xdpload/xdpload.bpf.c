@@ -26,7 +26,13 @@ struct {
 	__type(value, struct xdpload_stats);
 } stats SEC(".maps");
 
-enum { ACK_EVERY = 2 }; /* segments of an incomplete response, RFC 1122 4.2.3.2 */
+enum {
+	/* Of a long response. A receiver with GRO acknowledges less often, but four segments may be all that the server's
+	 * congestion window lets out. */
+	ACK_EVERY = 4,
+	QUICK_ACKS = 16, /* one by one: at the start and after a loss, when that window may be smaller still */
+	SACK_LEN = 12,
+};
 
 enum verdict {
 	VERDICT_DROP,
@@ -44,6 +50,11 @@ struct segment {
 	__u32 ack;
 	__u16 len;
 	__u8 flags;
+};
+
+struct reply {
+	struct wire_segment segment;
+	__be32 sack[SACK_LEN / 4]; /* sent if segment.options_len says so */
 };
 
 /* The index of the connection this packet belongs to, or -1 for what the stack shall have. */
@@ -110,13 +121,21 @@ static __always_inline enum verdict lose(struct xdpload_conn *c, enum xdpload_st
 
 static __always_inline enum verdict receive(struct xdpload_conn *c, const struct segment *s, __u64 *counter)
 {
+	__u32 len;
+
 	if (c->state == XDPLOAD_STATE_IDLE)
 		return lose(c, XDPLOAD_STATE_BROKEN, &counter[XDPLOAD_BAD_LENGTH]);
 	if (c->received < XDPLOAD_PREFIX_LEN && !status_ok(s, c->received))
 		return lose(c, XDPLOAD_STATE_BROKEN, &counter[XDPLOAD_BAD_STATUS]);
-	c->rcv_nxt += s->len;
-	c->received += s->len;
-	counter[XDPLOAD_BYTES] += s->len;
+	len = s->len;
+	if (c->hole_end != c->ahead_end && (__s32)(s->seq + len - c->hole_end) >= 0) {
+		if ((__s32)(c->ahead_end - s->seq - len) > 0)
+			len = c->ahead_end - s->seq;
+		c->hole_end = c->ahead_end;
+	}
+	c->rcv_nxt += len;
+	c->received += len;
+	counter[XDPLOAD_BYTES] += len;
 	if (c->received > config.response_len)
 		return lose(c, XDPLOAD_STATE_BROKEN, &counter[XDPLOAD_BAD_LENGTH]);
 	if (c->received == config.response_len) {
@@ -131,7 +150,27 @@ static __always_inline enum verdict receive(struct xdpload_conn *c, const struct
 	/* A push ends a write of the server, and there is no timer here to acknowledge it later: without this the server's
 	 * Nagle algorithm and we would wait for each other. */
 	c->unacked++;
-	return c->unacked >= ACK_EVERY || s->flags & WIRE_TCP_PSH ? VERDICT_ACK : VERDICT_DROP;
+	if (s->flags & WIRE_TCP_PSH || c->unacked >= ACK_EVERY)
+		return VERDICT_ACK;
+	if (!c->quick)
+		return VERDICT_DROP;
+	c->quick--;
+	return VERDICT_ACK;
+}
+
+/* Keeps one run of segments behind a hole: none of their bytes is needed, only that they came. */
+static __always_inline void keep_ahead(struct xdpload_conn *c, const struct segment *s)
+{
+	__u32 end = s->seq + s->len;
+
+	if (c->hole_end == c->ahead_end) {
+		c->hole_end = s->seq;
+		c->ahead_end = end;
+	} else if (s->seq == c->ahead_end) {
+		c->ahead_end = end;
+	} else if (end == c->hole_end) {
+		c->hole_end = s->seq;
+	}
 }
 
 static __always_inline enum verdict established(struct xdpload_conn *c, const struct segment *s, __u64 *counter)
@@ -148,6 +187,9 @@ static __always_inline enum verdict established(struct xdpload_conn *c, const st
 		c->snd_una = s->ack;
 	if ((__s32)(s->seq - c->rcv_nxt) > 0) {
 		counter[XDPLOAD_OUT_OF_ORDER]++;
+		c->quick = QUICK_ACKS;
+		if (c->received + (s->seq - c->rcv_nxt) + s->len <= config.response_len)
+			keep_ahead(c, s);
 		return VERDICT_ACK;
 	}
 	if (s->seq != c->rcv_nxt) {
@@ -155,6 +197,7 @@ static __always_inline enum verdict established(struct xdpload_conn *c, const st
 			return VERDICT_ACK; /* a keep-alive probe */
 		/* Sent again because our ACK was lost, and with it the request that carried it. */
 		counter[XDPLOAD_RETRANSMITS]++;
+		c->quick = QUICK_ACKS;
 		return c->snd_una != c->snd_nxt ? VERDICT_AGAIN : VERDICT_ACK;
 	}
 
@@ -200,14 +243,16 @@ static __always_inline enum verdict advance(struct xdpload_conn *c, const struct
 	}
 	c->rcv_nxt = s->seq + 1;
 	c->snd_una = s->ack;
+	c->quick = QUICK_ACKS;
 	c->state = XDPLOAD_STATE_OPEN;
 	return VERDICT_NEXT;
 }
 
 /* Decides what to answer, and takes the numbers of the answer while the lock is held. */
-static __always_inline enum verdict decide(struct xdpload_conn *c, const struct segment *s, struct wire_segment *r,
+static __always_inline enum verdict decide(struct xdpload_conn *c, const struct segment *s, struct reply *reply,
 					   __u64 *counter)
 {
+	struct wire_segment *r = &reply->segment;
 	enum verdict verdict;
 
 	bpf_spin_lock(&c->lock);
@@ -226,6 +271,14 @@ static __always_inline enum verdict decide(struct xdpload_conn *c, const struct 
 		r->flags |= WIRE_TCP_RST;
 		r->seq = c->state == XDPLOAD_STATE_SYN_SENT ? s->ack : c->snd_nxt;
 		break;
+	case VERDICT_ACK:
+		if (c->hole_end == c->ahead_end)
+			break;
+		r->options_len = SACK_LEN;
+		reply->sack[0] = bpf_htonl(0x0101050a); /* two no-operations, SACK of one block */
+		reply->sack[1] = bpf_htonl(c->hole_end);
+		reply->sack[2] = bpf_htonl(c->ahead_end);
+		break;
 	default:
 		break;
 	}
@@ -237,8 +290,9 @@ static __always_inline enum verdict decide(struct xdpload_conn *c, const struct 
 
 /* Turns the received packet into the reply; XDP_ABORTED if it does not fit. Back out by redirect, not by XDP_TX: that one
  * wakes a veth peer only if it has an XDP program (veth_xdp_flush, 6.18), where GRO is enough for a redirect. */
-static __always_inline int transmit(struct xdp_md *ctx, const struct wire_segment *r)
+static __always_inline int transmit(struct xdp_md *ctx, struct reply *reply)
 {
+	const struct wire_segment *r = &reply->segment;
 	int have = (int)(ctx->data_end - ctx->data);
 	int want = (int)sizeof(struct wire) + r->body_len;
 	__u32 body_len = r->body_len;
@@ -252,9 +306,13 @@ static __always_inline int transmit(struct xdp_md *ctx, const struct wire_segmen
 		return XDP_ABORTED;
 	sc_wire_fill(w, &config, r);
 	barrier_var(body_len); /* or the compiler drops the check the verifier wants */
-	if (body_len && body_len <= XDPLOAD_REQUEST_MAX &&
-	    bpf_xdp_store_bytes(ctx, sizeof(*w), config.request, body_len))
-		return XDP_ABORTED;
+	if (r->options_len) {
+		if (bpf_xdp_store_bytes(ctx, sizeof(*w), reply->sack, SACK_LEN))
+			return XDP_ABORTED;
+	} else if (body_len && body_len <= XDPLOAD_REQUEST_MAX) {
+		if (bpf_xdp_store_bytes(ctx, sizeof(*w), config.request, body_len))
+			return XDP_ABORTED;
+	}
 	return (int)bpf_redirect(ctx->ingress_ifindex, 0);
 }
 
@@ -272,6 +330,14 @@ static __always_inline void clock_request(struct xdpload_conn *c, struct xdpload
 	c->sent_ns = sends_next ? now_ns : 0;
 }
 
+static __always_inline void with_sack(struct reply *reply)
+{
+	struct wire_segment *r = &reply->segment;
+
+	r->body_len = r->options_len;
+	r->body_sum = sc_wire_fold(sc_wire_sum(reply->sack, SACK_LEN)); /* zero if not sent */
+}
+
 static __always_inline void with_request(struct wire_segment *r)
 {
 	r->flags |= WIRE_TCP_PSH;
@@ -282,7 +348,7 @@ static __always_inline void with_request(struct wire_segment *r)
 SEC("xdp")
 int xdpload(struct xdp_md *ctx)
 {
-	struct wire_segment reply = {};
+	struct reply reply = {};
 	struct segment s = {};
 	struct xdpload_stats *st;
 	struct xdpload_conn *c;
@@ -299,24 +365,25 @@ int xdpload(struct xdp_md *ctx)
 		return XDP_PASS;
 
 	st->counter[XDPLOAD_PACKETS]++;
-	reply.src_port = config.port_base + idx;
+	reply.segment.src_port = config.port_base + idx;
 	switch (decide(c, &s, &reply, st->counter)) {
 	case VERDICT_DROP:
 		return XDP_DROP;
 	case VERDICT_NEXT:
 		st->counter[XDPLOAD_REQUESTS]++;
 		clock_request(c, st, true);
-		with_request(&reply);
+		with_request(&reply.segment);
 		break;
 	case VERDICT_AGAIN:
 		st->counter[XDPLOAD_RESENT]++;
-		with_request(&reply);
+		with_request(&reply.segment);
 		break;
 	case VERDICT_LAST:
 		clock_request(c, st, false);
 		break;
 	case VERDICT_ACK:
 		st->counter[XDPLOAD_ACKS]++;
+		with_sack(&reply);
 		break;
 	case VERDICT_RESET:
 		break;

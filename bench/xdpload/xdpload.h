@@ -92,12 +92,15 @@ struct xdpload_conn {
 	__u32 snd_nxt;
 	__u32 rcv_nxt;
 	__u32 received; /* bytes of the response in progress */
-	__u32 unacked; /* segments received since our last ACK */
+	__u16 unacked; /* segments received since our last ACK */
+	__u16 quick; /* that many segments are acknowledged one by one */
+	__u32 hole_end; /* [hole_end, ahead_end) came before what is missing at rcv_nxt; equal = nothing is missing */
+	__u32 ahead_end;
 	__u32 pad;
 	__u64 sent_ns; /* CLOCK_MONOTONIC when the outstanding request was first sent */
 	__u64 responses;
 };
-XDPLOAD_ASSERT(sizeof(struct xdpload_conn) == 48, "conn layout");
+XDPLOAD_ASSERT(sizeof(struct xdpload_conn) == 56, "conn layout");
 
 struct xdpload_stats {
 	__u64 counter[XDPLOAD_COUNTERS_CNT];
