@@ -14,6 +14,7 @@
 
 #include "ctl.h"
 #include "log.h"
+#include "notify.h"
 #include "roster.h"
 
 enum { STOP_TIMEOUT_MS = 2000, NO_FILES_PAUSE_MS = 10 };
@@ -23,9 +24,7 @@ enum { TAG_LISTENER = 1 << 9, TAG_SIGNAL = 1 << 10 };
 
 struct broker {
 	struct sc_roster roster;
-	struct sc_domain self;
-	int listener;
-	int signal_fd;
+	struct sc_broker_fds fds;
 	bool stopping;
 };
 
@@ -44,13 +43,10 @@ static int watch(struct broker *broker, int fd, unsigned int tag)
 	return epoll_ctl(broker->roster.epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-// A rootless broker can build no walls: it serves those who stand where it stands itself.
+// A rootless broker can build no walls between users.
 static bool may_serve(const struct broker *broker, const struct sc_domain *domain)
 {
-	const struct sc_domain *self = &broker->self;
-
-	return !broker->roster.config->user ||
-	       (domain->uid == self->uid && domain->userns == self->userns && domain->pidns == self->pidns);
+	return !broker->roster.config->user || domain->uid == geteuid();
 }
 
 // 0 or what to tell the app.
@@ -61,7 +57,7 @@ static int place(struct broker *broker, int conn, enum sc_refusal *ret_reason)
 	int pidfd, err;
 
 	*ret_reason = SC_REFUSED_IDENTITY;
-	err = sc_domain_of_peer(conn, &domain, &pidfd);
+	err = sc_domain_of_peer(conn, broker->roster.config->user, &domain, &pidfd);
 	if (err)
 		return err;
 	err = -EACCES;
@@ -85,7 +81,7 @@ static void accept_app(struct broker *broker)
 	enum sc_refusal reason;
 	int conn, err;
 
-	conn = accept4(broker->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	conn = accept4(broker->fds.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (conn < 0) {
 		// The whole system's limits: wait, rather than be told again at once
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
@@ -102,7 +98,7 @@ static void engine_died(struct broker *broker, struct sc_engine *engine)
 {
 	pid_t pid = engine->pid;
 	uid_t uid = engine->domain.uid;
-	bool expected = engine->fd < 0 || broker->stopping;
+	bool expected = engine->told_to_end;
 	int status = sc_roster_reap(&broker->roster, engine);
 
 	if (expected || (WIFEXITED(status) && !WEXITSTATUS(status)))
@@ -119,20 +115,26 @@ static void engine_died(struct broker *broker, struct sc_engine *engine)
 
 static void engine_spoke(struct broker *broker, struct sc_engine *engine)
 {
-	if (engine->fd < 0 || sc_engine_take_report(engine, now_ms()))
+	int err = sc_engine_take_report(engine, now_ms());
+
+	if (!err || err == -EAGAIN)
 		return;
-	// Dying engines come here too, by the end of their socket; then it changes nothing
-	sc_debug("engine %d: no valid report: killed", engine->pid);
-	sc_engine_kill(engine);
-	sc_roster_dismiss(&broker->roster, engine);
+	if (err != -EPIPE) { // a dying engine's end; how it died comes by its pidfd
+		sc_error("engine %d of uid %u: sent what is no report: killed: its apps must open anew", engine->pid,
+			 engine->domain.uid);
+		sc_engine_kill(engine);
+		engine->told_to_end = true;
+	}
+	sc_roster_drop(&broker->roster, engine);
 }
 
 static void stop(struct broker *broker, const char *socket_path)
 {
 	broker->stopping = true;
-	(void)epoll_ctl(broker->roster.epoll_fd, EPOLL_CTL_DEL, broker->signal_fd, NULL);
-	(void)epoll_ctl(broker->roster.epoll_fd, EPOLL_CTL_DEL, broker->listener, NULL);
-	(void)close(broker->listener);
+	sc_notify_send(broker->fds.notify, "STOPPING=1");
+	(void)epoll_ctl(broker->roster.epoll_fd, EPOLL_CTL_DEL, broker->fds.signal, NULL);
+	(void)epoll_ctl(broker->roster.epoll_fd, EPOLL_CTL_DEL, broker->fds.listener, NULL);
+	(void)close(broker->fds.listener);
 	if (unlink(socket_path))
 		sc_info("%s: not removed: %s: remove it by hand, or let the next start replace it", socket_path,
 			strerrordesc_np(errno));
@@ -185,23 +187,18 @@ static void serve(struct broker *broker)
 	}
 }
 
-int sc_broker_run(const struct sc_config *config, const struct sc_jail *jail, int listener, int signal_fd)
+int sc_broker_run(const struct sc_config *config, const struct sc_jail *jail, const struct sc_broker_fds *fds)
 {
 	static struct broker broker;
 	int err;
 
-	broker = (struct broker){ .roster = { .config = config, .jail = jail },
-				  .listener = listener,
-				  .signal_fd = signal_fd };
-	err = sc_domain_of_self(&broker.self);
-	if (err)
-		return err;
+	broker = (struct broker){ .roster = { .config = config, .jail = jail }, .fds = *fds };
 	broker.roster.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (broker.roster.epoll_fd < 0)
 		return -errno;
-	err = watch(&broker, listener, TAG_LISTENER);
+	err = watch(&broker, fds->listener, TAG_LISTENER);
 	if (!err)
-		err = watch(&broker, signal_fd, TAG_SIGNAL);
+		err = watch(&broker, fds->signal, TAG_SIGNAL);
 	if (!err)
 		serve(&broker);
 	(void)close(broker.roster.epoll_fd);

@@ -6,10 +6,16 @@
 #include "config.h"
 #include "jail.h"
 
+struct sc_broker_fds {
+	int listener;
+	int signal; /* signalfd of SIGTERM and SIGINT, which are blocked */
+	int notify; /* of sc_notify_open, or negative */
+};
+
 /*
- * Serves until SIGTERM or SIGINT, which the caller has blocked, arrives through signal_fd; then ends all engines. Never
- * reads what apps send. 0, or -errno when it could not begin.
+ * Serves until SIGTERM or SIGINT; then ends all engines. Never reads what apps send. 0, or -errno when it could not
+ * begin.
  */
-int sc_broker_run(const struct sc_config *config, const struct sc_jail *jail, int listener, int signal_fd);
+int sc_broker_run(const struct sc_config *config, const struct sc_jail *jail, const struct sc_broker_fds *fds);
 
 #endif

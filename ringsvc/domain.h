@@ -16,13 +16,11 @@ struct sc_domain {
 };
 
 /*
- * Identifies the process at the other end of conn as it was when it connected. *ret_pidfd becomes the caller's. -EACCES:
- * its namespaces can't be read; -ESRCH: it has died; other -errno.
+ * Identifies the process at the other end of conn: its uid as it was when it connected, its namespaces as they are. With
+ * user set, namespaces that can't be read count as one more kind. *ret_pidfd becomes the caller's. -EACCES: the
+ * namespaces can't be read; -ESRCH: it has died; other -errno.
  */
-int sc_domain_of_peer(int conn, struct sc_domain *ret_domain, int *ret_pidfd);
-
-/* The calling process's own. */
-int sc_domain_of_self(struct sc_domain *ret_domain);
+int sc_domain_of_peer(int conn, bool user, struct sc_domain *ret_domain, int *ret_pidfd);
 
 bool sc_domain_equal(const struct sc_domain *a, const struct sc_domain *b);
 

@@ -21,7 +21,7 @@
 #endif
 
 static const struct sc_wish probe_wish = {
-	.lane_cnt = 2,
+	.lane_cnt = 1,
 	.conn_cnt = 8,
 	.buf_cnt = 8,
 	.buf_len = SC_BUF_LEN_MIN,
@@ -136,43 +136,41 @@ static int check_same_poller(int a, int b)
 	return strcmp(of_a, of_b) ? -EXDEV : 0;
 }
 
-static int try_lanes(char *base, const struct sc_layout *layout, int anchor)
+static int try_lane(const struct sc_lane_place *place)
 {
 	struct sc_lane_fds fds;
 	struct sc_lane lane;
-	int err = 0;
+	int err;
 
-	for (unsigned int i = 0; !err && i < probe_wish.lane_cnt; i++) {
-		err = sc_lane_open(base, layout, &probe_wish, i, anchor, &lane, &fds);
-		if (err)
-			break;
-		err = check_same_poller(anchor, fds.ring);
-		sc_lane_close(fds.ring, SC_SLOT_CONNS + probe_wish.conn_cnt);
-		(void)close(fds.completion);
-		(void)close(fds.doorbell);
-	}
+	err = sc_lane_open(place, &lane, &fds);
+	if (err)
+		return err;
+	err = check_same_poller(place->anchor, fds.ring);
+	sc_lane_close(fds.ring, SC_SLOT_CONNS + place->wish->conn_cnt);
+	(void)close(fds.completion);
+	(void)close(fds.doorbell);
 	return err;
 }
 
-// The real thing: lanes in a real channel.
+// The real thing: a lane in a real channel.
 static int probe_lane(const struct sc_config *config)
 {
 	struct sc_layout layout;
-	int memfd, anchor, err;
-	char *base;
+	struct sc_lane_place place = { .layout = &layout, .wish = &probe_wish, .idle_ms = config->idle_ms };
+	int memfd, err;
 
 	err = sc_layout_init(&probe_wish, sysconf(_SC_PAGESIZE), &layout);
 	if (err)
 		return err;
-	memfd = sc_channel_create(layout.channel_len, &base);
+	memfd = sc_channel_create(layout.channel_len, &place.base);
 	if (memfd < 0)
 		return memfd;
-	err = anchor = sc_anchor_open(config->cpus[0], config->idle_ms);
-	if (anchor >= 0) {
-		err = try_lanes(base, &layout, anchor);
-		(void)close(anchor);
+	err = place.anchor = sc_anchor_open(config->cpus[0], config->idle_ms);
+	if (err >= 0) {
+		err = try_lane(&place);
+		(void)close(place.anchor);
 	}
-	(void)munmap(base, layout.channel_len);
+	(void)munmap(place.base, layout.channel_len);
 	(void)close(memfd);
 	return err;
 }

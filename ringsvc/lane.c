@@ -20,8 +20,8 @@ enum {
 };
 
 static const __u8 allowed_ops[] = {
-	IORING_OP_NOP,	IORING_OP_ACCEPT, IORING_OP_SEND,     IORING_OP_SENDMSG,      IORING_OP_SEND_ZC,
-	IORING_OP_RECV, IORING_OP_CLOSE,  IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
+	IORING_OP_NOP,	 IORING_OP_ACCEPT, IORING_OP_SEND,     IORING_OP_SENDMSG,      IORING_OP_SEND_ZC,
+	IORING_OP_RECV,	 IORING_OP_CLOSE,  IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
 	IORING_OP_WRITE, // to the completion eventfd; to a socket it is a SEND
 };
 
@@ -65,18 +65,23 @@ int sc_anchor_open(unsigned int cpu, unsigned int idle_ms)
 	return ring;
 }
 
-static int setup(char *lane_mem, const struct sc_layout *layout, const struct sc_wish *wish, int anchor,
-		 struct io_uring_params *params)
+static char *lane_mem(const struct sc_lane_place *place)
+{
+	return place->base + place->layout->lanes_off + place->idx * place->layout->lane_len;
+}
+
+static int setup(const struct sc_lane_place *place, struct io_uring_params *params)
 {
 	*params = (struct io_uring_params){
 		.flags = IORING_SETUP_SQPOLL | IORING_SETUP_ATTACH_WQ | IORING_SETUP_NO_MMAP | IORING_SETUP_NO_SQARRAY |
 			 IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED,
-		.cq_entries = layout->cq_entries,
-		.wq_fd = anchor,
+		.cq_entries = place->layout->cq_entries,
+		.sq_thread_idle = place->idle_ms,
+		.wq_fd = place->anchor,
 	};
-	params->cq_off.user_addr = (unsigned long)(lane_mem + layout->ring_off);
-	params->sq_off.user_addr = (unsigned long)(lane_mem + layout->sqes_off);
-	return io_uring_setup(wish->sq_entries, params);
+	params->cq_off.user_addr = (unsigned long)(lane_mem(place) + place->layout->ring_off);
+	params->sq_off.user_addr = (unsigned long)(lane_mem(place) + place->layout->sqes_off);
+	return io_uring_setup(place->wish->sq_entries, params);
 }
 
 static int restrict_ring(int ring)
@@ -114,16 +119,15 @@ int sc_lane_file_add(int ring, unsigned int slot, int fd)
 }
 
 // All that needs an unrestricted ring.
-static int furnish(const struct sc_lane_fds *fds, char *lane_mem, const struct sc_layout *layout,
-		   const struct sc_wish *wish)
+static int furnish(const struct sc_lane_place *place, const struct sc_lane_fds *fds)
 {
 	struct io_uring_rsrc_register files = {
-		.nr = SC_SLOT_CONNS + wish->conn_cnt,
+		.nr = SC_SLOT_CONNS + place->wish->conn_cnt,
 		.flags = IORING_RSRC_REGISTER_SPARSE,
 	};
 	struct io_uring_buf_reg bufs = {
-		.ring_addr = (unsigned long)(lane_mem + layout->buf_ring_off),
-		.ring_entries = wish->buf_cnt,
+		.ring_addr = (unsigned long)(lane_mem(place) + place->layout->buf_ring_off),
+		.ring_entries = place->wish->buf_cnt,
 		.bgid = SC_BUF_GROUP,
 	};
 	int err;
@@ -147,15 +151,14 @@ static int furnish(const struct sc_lane_fds *fds, char *lane_mem, const struct s
 }
 
 // The kernel chooses where its words lie in the memory it was given.
-static void describe(const struct io_uring_params *params, const struct sc_layout *layout, const struct sc_wish *wish,
-		     unsigned int idx, struct sc_lane *lane)
+static void describe(const struct sc_lane_place *place, const struct io_uring_params *params, struct sc_lane *lane)
 {
-	__u64 at = layout->lanes_off + idx * layout->lane_len, ring = at + layout->ring_off;
+	__u64 at = lane_mem(place) - place->base, ring = at + place->layout->ring_off;
 
 	*lane = (struct sc_lane){
-		.sqes_off = at + layout->sqes_off,
-		.buf_ring_off = at + layout->buf_ring_off,
-		.bufs_off = at + layout->bufs_off,
+		.sqes_off = at + place->layout->sqes_off,
+		.buf_ring_off = at + place->layout->buf_ring_off,
+		.bufs_off = at + place->layout->bufs_off,
 		.sq_head_off = ring + params->sq_off.head,
 		.sq_tail_off = ring + params->sq_off.tail,
 		.sq_flags_off = ring + params->sq_off.flags,
@@ -165,8 +168,8 @@ static void describe(const struct io_uring_params *params, const struct sc_layou
 		.cqes_off = ring + params->cq_off.cqes,
 		.sq_entries = params->sq_entries,
 		.cq_entries = params->cq_entries,
-		.buf_cnt = wish->buf_cnt,
-		.buf_len = wish->buf_len,
+		.buf_cnt = place->wish->buf_cnt,
+		.buf_len = place->wish->buf_len,
 	};
 }
 
@@ -208,11 +211,9 @@ static int arm_doorbell(int ring, char *base, const struct sc_lane *lane)
 	return err < 0 ? err : wait_consumed(base, lane);
 }
 
-int sc_lane_open(char *base, const struct sc_layout *layout, const struct sc_wish *wish, unsigned int idx, int anchor,
-		 struct sc_lane *lane, struct sc_lane_fds *ret_fds)
+int sc_lane_open(const struct sc_lane_place *place, struct sc_lane *lane, struct sc_lane_fds *ret_fds)
 {
 	struct sc_lane_fds fds = { .ring = -1, .completion = -1, .doorbell = -1 };
-	char *mem = base + layout->lanes_off + idx * layout->lane_len;
 	struct io_uring_params params;
 	int err;
 
@@ -224,17 +225,17 @@ int sc_lane_open(char *base, const struct sc_layout *layout, const struct sc_wis
 		err = -errno;
 		goto err_completion;
 	}
-	err = fds.ring = setup(mem, layout, wish, anchor, &params);
+	err = fds.ring = setup(place, &params);
 	if (err < 0)
 		goto err_doorbell;
-	err = furnish(&fds, mem, layout, wish);
+	err = furnish(place, &fds);
 	if (err < 0)
 		goto err_ring;
 	err = io_uring_register(fds.ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 	if (err < 0)
 		goto err_ring;
-	describe(&params, layout, wish, idx, lane);
-	err = arm_doorbell(fds.ring, base, lane);
+	describe(place, &params, lane);
+	err = arm_doorbell(fds.ring, place->base, lane);
 	if (err < 0)
 		goto err_ring;
 	*ret_fds = fds;

@@ -14,15 +14,24 @@ struct sc_lane_fds {
 	int doorbell; /* eventfd that the app signals */
 };
 
+/* Where a lane is to be, and on whose poller. */
+struct sc_lane_place {
+	char *base; /* of the channel */
+	const struct sc_layout *layout;
+	const struct sc_wish *wish;
+	unsigned int idx; /* in the layout */
+	int anchor;
+	unsigned int idle_ms; /* as the anchor's: the longest of all rings on a poller counts */
+};
+
 /* A ring that does nothing but own the core's poller. Returns its descriptor; -EINVAL: no such core for us; -errno. */
 int sc_anchor_open(unsigned int cpu, unsigned int idle_ms);
 
 /*
- * Opens a lane in the channel's memory at base, lane idx of the layout, its poller being the anchor's; fills *lane but
- * for its cpu. The poller already watches the doorbell. May wait up to 1 s for the poller. -errno.
+ * Opens a lane, fills *lane but for its cpu. The poller already watches the doorbell. May wait up to 1 s for the poller.
+ * -errno.
  */
-int sc_lane_open(char *base, const struct sc_layout *layout, const struct sc_wish *wish, unsigned int idx, int anchor,
-		 struct sc_lane *lane, struct sc_lane_fds *ret_fds);
+int sc_lane_open(const struct sc_lane_place *place, struct sc_lane *lane, struct sc_lane_fds *ret_fds);
 
 /* Puts a socket into the file table; the caller keeps its descriptor. 0 or -errno. */
 int sc_lane_file_add(int ring, unsigned int slot, int fd);

@@ -37,9 +37,7 @@ static const struct argp_option options[] = {
 struct service {
 	struct sc_config config;
 	struct sc_jail jail;
-	int listener;
-	int signal_fd;
-	int notify_fd;
+	struct sc_broker_fds fds;
 };
 
 // --- command line ----------------------------------------------------------------------------------------------------
@@ -124,8 +122,8 @@ static int start_process(struct service *service)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		goto err;
-	service->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (service->signal_fd >= 0)
+	service->fds.signal = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (service->fds.signal >= 0)
 		return 0;
 err:
 	sc_error("signals: %s: check the limit on open files", strerrordesc_np(errno));
@@ -137,12 +135,12 @@ static int start_notify(struct service *service)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 
-	service->notify_fd = sc_notify_open();
-	if (service->notify_fd >= 0 || service->notify_fd == -ENOENT)
+	service->fds.notify = sc_notify_open();
+	if (service->fds.notify >= 0 || service->fds.notify == -ENOENT)
 		return 0;
 	sc_error("NOTIFY_SOCKET %s: %s: unset it, or let the service manager listen there", path ?: "",
-		 strerrordesc_np(-service->notify_fd));
-	return service->notify_fd;
+		 strerrordesc_np(-service->fds.notify));
+	return service->fds.notify;
 }
 
 static const char *listen_hint(int err)
@@ -175,16 +173,16 @@ static int start_listener(struct service *service)
 			 errno == ENOENT ? "XDG_RUNTIME_DIR is not set" : strerrordesc_np(errno));
 		return -ENOENT;
 	}
-	service->listener = sc_listener_open(config->socket_path, config->user);
-	if (service->listener >= 0)
+	service->fds.listener = sc_listener_open(config->socket_path, config->user);
+	if (service->fds.listener >= 0)
 		return 0;
-	sc_error("%s: %s", config->socket_path, listen_hint(service->listener));
-	return service->listener;
+	sc_error("%s: %s", config->socket_path, listen_hint(service->fds.listener));
+	return service->fds.listener;
 }
 
 static void stop_listener(struct service *service)
 {
-	(void)close(service->listener);
+	(void)close(service->fds.listener);
 	(void)unlink(service->config.socket_path);
 }
 
@@ -252,9 +250,9 @@ static void announce(const struct service *service)
 	if (service->config.cpu_cnt == (unsigned long)sysconf(_SC_NPROCESSORS_ONLN))
 		sc_info("warning: all online CPUs are dedicated: applications will share them with pollers: leave one out");
 	format_cpus(&service->config, cpus, sizeof(cpus));
-	if (service->notify_fd < 0)
+	if (service->fds.notify < 0)
 		sc_info("ready, CPUs %s, socket %s", cpus, service->config.socket_path);
-	sc_notify_send(service->notify_fd, "READY=1");
+	sc_notify_send(service->fds.notify, "READY=1");
 }
 
 int main(int argc, char **argv)
@@ -266,7 +264,7 @@ int main(int argc, char **argv)
 	};
 	struct service service = {
 		.config = { .idle_ms = IDLE_MS_DEFAULT, .user = geteuid() != 0 },
-		.listener = -1,
+		.fds = { -1, -1, -1 },
 	};
 	int err;
 
@@ -277,7 +275,7 @@ int main(int argc, char **argv)
 	if (start(&service))
 		return 1;
 	announce(&service);
-	err = sc_broker_run(&service.config, &service.jail, service.listener, service.signal_fd);
+	err = sc_broker_run(&service.config, &service.jail, &service.fds);
 	if (err)
 		sc_error("broker: %s: try again", strerrordesc_np(-err));
 	return err ? 1 : 0;

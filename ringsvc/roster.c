@@ -119,18 +119,18 @@ int sc_engine_hand_over(struct sc_engine *engine, int conn, int pidfd, uint64_t 
 	return err;
 }
 
-bool sc_engine_take_report(struct sc_engine *engine, uint64_t now_ms)
+int sc_engine_take_report(struct sc_engine *engine, uint64_t now_ms)
 {
 	struct sc_report report;
 	int got = sc_ctl_recv(engine->fd, &report, sizeof(report), NULL, 0);
 
-	if (got == -EAGAIN)
-		return true;
-	if (got < 0 || report.magic != SC_REPORT_MAGIC || !report.ended || report.ended > engine->sessions)
-		return false;
+	if (got < 0)
+		return got;
+	if (report.magic != SC_REPORT_MAGIC || !report.ended || report.ended > engine->sessions)
+		return -EBADMSG;
 	engine->sessions -= report.ended;
 	engine->idle_since_ms = now_ms;
-	return true;
+	return 0;
 }
 
 // By hand: a child not yet in its jail holds copies of our descriptors, which would keep them in the epoll set.
@@ -142,10 +142,16 @@ static void unwatch(struct sc_roster *roster, int fd)
 	(void)close(fd);
 }
 
-void sc_roster_dismiss(struct sc_roster *roster, struct sc_engine *engine)
+void sc_roster_drop(struct sc_roster *roster, struct sc_engine *engine)
 {
 	unwatch(roster, engine->fd);
 	engine->fd = -1;
+}
+
+void sc_roster_dismiss(struct sc_roster *roster, struct sc_engine *engine)
+{
+	engine->told_to_end = true;
+	sc_roster_drop(roster, engine);
 }
 
 void sc_engine_kill(const struct sc_engine *engine)
@@ -159,7 +165,7 @@ int sc_roster_reap(struct sc_roster *roster, struct sc_engine *engine)
 
 	(void)waitpid(engine->pid, &status, 0);
 	unwatch(roster, engine->pidfd);
-	sc_roster_dismiss(roster, engine);
+	sc_roster_drop(roster, engine);
 	engine->used = false;
 	return status;
 }

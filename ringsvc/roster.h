@@ -23,7 +23,8 @@ struct sc_engine {
 	struct sc_domain domain;
 	pid_t pid;
 	int pidfd;
-	int fd; /* our end of its socket pair; -1: told to end */
+	int fd; /* our end of its socket pair; -1: no more sessions for it */
+	bool told_to_end; /* its death is no news */
 	unsigned int sessions; /* handed over and not reported ended */
 	uint64_t idle_since_ms;
 };
@@ -44,8 +45,11 @@ struct sc_engine *sc_roster_get(struct sc_roster *roster, const struct sc_domain
 /* Gives a connection and its app's pidfd to the engine; the caller closes its own copies. -EAGAIN: it has too many. */
 int sc_engine_hand_over(struct sc_engine *engine, int conn, int pidfd, uint64_t now_ms);
 
-/* Takes one report. false: not one that an engine of ours would send. */
-bool sc_engine_take_report(struct sc_engine *engine, uint64_t now_ms);
+/* Takes one report. -EAGAIN: none there; -EPIPE: the engine is going; -EBADMSG: not what an engine of ours would send. */
+int sc_engine_take_report(struct sc_engine *engine, uint64_t now_ms);
+
+/* Closes the socket pair: no more sessions for the engine, which ends if it can. */
+void sc_roster_drop(struct sc_roster *roster, struct sc_engine *engine);
 
 /* Tells the engine to end. It counts until it is reaped. */
 void sc_roster_dismiss(struct sc_roster *roster, struct sc_engine *engine);

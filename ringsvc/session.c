@@ -52,19 +52,26 @@ static int open_lanes(struct sc_session *session, struct sc_cores *cores, const 
 		      const struct sc_layout *layout, struct parcel *parcel, enum sc_refusal *ret_reason)
 {
 	struct sc_channel *channel = (void *)session->base;
+	struct sc_lane_place place = {
+		.base = session->base,
+		.layout = layout,
+		.wish = wish,
+		.idle_ms = cores->config->idle_ms,
+	};
 	unsigned int first = sc_cores_first(cores, wish->lane_cnt), core;
 	struct sc_lane_fds fds;
 	struct sc_lane lane;
-	int anchor, err;
+	int err;
 
 	for (unsigned int i = 0; i < wish->lane_cnt; i++) {
 		core = (first + i) % cores->config->cpu_cnt;
-		anchor = sc_cores_anchor(cores, core);
-		if (anchor < 0) {
-			*ret_reason = anchor == -EINVAL ? SC_REFUSED_CPU : lane_reason(anchor);
-			return anchor;
+		place.idx = i;
+		place.anchor = sc_cores_anchor(cores, core);
+		if (place.anchor < 0) {
+			*ret_reason = place.anchor == -EINVAL ? SC_REFUSED_CPU : lane_reason(place.anchor);
+			return place.anchor;
 		}
-		err = sc_lane_open(session->base, layout, wish, i, anchor, &lane, &fds);
+		err = sc_lane_open(&place, &lane, &fds);
 		if (err) {
 			*ret_reason = lane_reason(err);
 			return err;
