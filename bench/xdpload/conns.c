@@ -69,18 +69,24 @@ struct sc_conns *sc_conns_create(const char *ifname, int map_fd, const struct xd
 	struct sc_conns *c = calloc(1, sizeof(*c));
 
 	if (!c)
-		return NULL;
+		goto err_memory;
 	c->map_fd = map_fd;
 	c->socket_fd = -1;
 	c->config = config;
 	c->conn = calloc(config->conns_cnt, sizeof(*c->conn));
 	c->progress = calloc(config->conns_cnt, sizeof(*c->progress));
 	c->key = calloc(config->conns_cnt, sizeof(*c->key));
-	if (!c->conn || !c->progress || !c->key || open_socket(c, ifname)) {
-		sc_conns_free(c);
-		return NULL;
-	}
+	if (!c->conn || !c->progress || !c->key)
+		goto err_memory;
+	if (open_socket(c, ifname))
+		goto err_free;
 	return c;
+
+err_memory:
+	warnx("%u connections: out of memory: use fewer", config->conns_cnt);
+err_free:
+	sc_conns_free(c);
+	return NULL;
 }
 
 void sc_conns_free(struct sc_conns *c)
@@ -142,9 +148,9 @@ static void send_request(struct sc_conns *c, __u32 idx)
 	send_frame(c, idx, s, c->config->request);
 }
 
-static void send_bare(struct sc_conns *c, __u32 idx, __u8 flags)
+static void send_bare(struct sc_conns *c, __u32 idx, __u32 seq, __u8 flags)
 {
-	struct wire_segment s = { .seq = c->conn[idx].snd_nxt, .ack = c->conn[idx].rcv_nxt, .flags = flags };
+	struct wire_segment s = { .seq = seq, .ack = c->conn[idx].rcv_nxt, .flags = flags };
 
 	send_frame(c, idx, s, NULL);
 }
@@ -210,7 +216,7 @@ static bool help(struct sc_conns *c, __u32 idx)
 	if (conn->snd_una != conn->snd_nxt)
 		send_request(c, idx);
 	else if (conn->received)
-		send_bare(c, idx, WIRE_TCP_ACK);
+		send_bare(c, idx, conn->snd_nxt, WIRE_TCP_ACK);
 	else
 		return false;
 	return true;
@@ -264,7 +270,14 @@ void sc_conns_reset(struct sc_conns *c)
 {
 	if (snapshot(c))
 		return;
-	for (__u32 i = 0; i < c->config->conns_cnt; i++)
-		if (c->conn[i].state != XDPLOAD_STATE_RESET)
-			send_bare(c, i, WIRE_TCP_RST | WIRE_TCP_ACK);
+	for (__u32 i = 0; i < c->config->conns_cnt; i++) {
+		const struct xdpload_conn *conn = &c->conn[i];
+
+		if (conn->state == XDPLOAD_STATE_RESET)
+			continue;
+		send_bare(c, i, conn->snd_nxt, WIRE_TCP_RST | WIRE_TCP_ACK);
+		/* A reset counts only at the very number the server expects: the earlier one if a request got lost. */
+		if (conn->snd_una != conn->snd_nxt)
+			send_bare(c, i, conn->snd_una, WIRE_TCP_RST | WIRE_TCP_ACK);
+	}
 }

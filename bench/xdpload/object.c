@@ -91,18 +91,24 @@ struct sc_object *sc_object_create(const char *ifname, __u32 conns_cnt)
 		      ifname);
 		return NULL;
 	}
+	libbpf_set_print(keep_warning);
 	o = calloc(1, sizeof(*o));
 	if (!o)
-		return NULL;
+		goto err_memory;
 	o->link_fd = -1;
-	libbpf_set_print(keep_warning);
 	o->cpus_cnt = libbpf_num_possible_cpus();
 	o->percpu = o->cpus_cnt > 0 ? calloc((size_t)o->cpus_cnt, sizeof(*o->percpu)) : NULL;
-	if (!o->percpu || load(o, conns_cnt) || attach(o, ifname, ifindex)) {
-		sc_object_free(o);
-		return NULL;
-	}
+	if (!o->percpu)
+		goto err_memory;
+	if (load(o, conns_cnt) || attach(o, ifname, ifindex))
+		goto err_free;
 	return o;
+
+err_memory:
+	warnx("%s: out of memory: free some", ifname);
+err_free:
+	sc_object_free(o);
+	return NULL;
 }
 
 void sc_object_free(struct sc_object *o)

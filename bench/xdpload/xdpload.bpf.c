@@ -140,7 +140,6 @@ static __always_inline enum verdict receive(struct xdpload_conn *c, const struct
 		return lose(c, XDPLOAD_STATE_BROKEN, &counter[XDPLOAD_BAD_LENGTH]);
 	if (c->received == config.response_len) {
 		c->received = 0;
-		c->responses++;
 		counter[XDPLOAD_RESPONSES]++;
 		if (!config.stop)
 			return VERDICT_NEXT;

@@ -98,9 +98,8 @@ struct xdpload_conn {
 	__u32 ahead_end;
 	__u32 pad;
 	__u64 sent_ns; /* CLOCK_MONOTONIC when the outstanding request was first sent */
-	__u64 responses;
 };
-XDPLOAD_ASSERT(sizeof(struct xdpload_conn) == 56, "conn layout");
+XDPLOAD_ASSERT(sizeof(struct xdpload_conn) == 48, "conn layout");
 
 struct xdpload_stats {
 	__u64 counter[XDPLOAD_COUNTERS_CNT];
