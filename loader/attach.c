@@ -20,6 +20,7 @@
 #include "object.h"
 #include "services.h"
 #include "steering.h"
+#include "target.h"
 
 enum {
 	OPTION_NO_FIFO = 0x200,

@@ -78,6 +78,15 @@ void sc_target_say_absent(const struct sc_place *place)
 		sc_error("%s: not attached; run sidecore-loader attach %s --cpus LIST", place->ifname, place->ifname);
 }
 
+void sc_target_say_unreadable(const struct sc_place *place, int err)
+{
+	if (err == -EPROTO)
+		sc_error("%s: attached by another version; run sidecore-loader detach %s, then attach again",
+			 place->ifname, place->ifname);
+	else
+		sc_error("%s: %s; run as the user who attached it", place->dir, strerror(-err));
+}
+
 int sc_target_open_pins(const struct sc_place *place, struct sc_pins *pins)
 {
 	int err = sc_pins_open(pins, place->dir);
@@ -85,11 +94,8 @@ int sc_target_open_pins(const struct sc_place *place, struct sc_pins *pins)
 	/* Pins of a device that is gone, whose index has a new owner, are nobody's. */
 	if (err == -ENOENT || err == -ENODEV)
 		sc_target_say_absent(place);
-	else if (err == -EPROTO)
-		sc_error("%s: attached by another version; run sidecore-loader detach %s, then attach again",
-			 place->ifname, place->ifname);
 	else if (err)
-		sc_error("%s: %s; run as the user who attached it", place->dir, strerror(-err));
+		sc_target_say_unreadable(place, err);
 	return err;
 }
 

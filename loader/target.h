@@ -37,4 +37,7 @@ int sc_target_open_pins(const struct sc_place *place, struct sc_pins *pins);
 /* Says that the interface is not attached, and whose program is there if one is. */
 void sc_target_say_absent(const struct sc_place *place);
 
+/* Says why its pins, which are there, cannot be used: an error of sc_pins_open(). */
+void sc_target_say_unreadable(const struct sc_place *place, int err);
+
 #endif

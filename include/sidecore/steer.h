@@ -18,7 +18,7 @@ enum sc_steer_limit {
 	SC_STEER_SLOTS = 128, /* of the indirection table, a power of two */
 	SC_STEER_SERVICES_MAX = 256, /* counter rows, one per service */
 	SC_STEER_KEYS_MAX = 512, /* a service on any address takes one key per family */
-	SC_STEER_QUEUE_LEN = 512, /* packets waiting for one dedicated CPU, of each sending CPU's share */
+	SC_STEER_QUEUE_LEN = 2048, /* packets that may wait for one dedicated CPU; more are dropped */
 	SC_STEER_VLANS_MAX = 2, /* tags looked behind */
 	SC_STEER_EXT_HEADERS_MAX = 6, /* IPv6 extension headers looked behind */
 };

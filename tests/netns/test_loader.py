@@ -5,6 +5,8 @@ import fcntl
 import hashlib
 import json
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -414,6 +416,13 @@ def test_warns_of_tx_checksums(lab):
     assert "ethtool -K there tx off" in lab.loader("attach", "here", "--cpus", "1").stderr
     lab.server.run("ethtool", "-K", "there", "tx", "off")
     assert "checksums" not in lab.loader("attach", "here", "--cpus", "1").stderr
+
+
+def test_warns_of_irqbalance(lab):
+    shutil.copy(shutil.which("sleep"), lab.dir / "irqbalance")
+    daemon = lab.server.popen(lab.dir / "irqbalance", "60")
+    assert wait_until(lambda: pathlib.Path(f"/proc/{daemon.pid}/comm").read_text(encoding="utf-8") == "irqbalance\n")
+    assert "irqbalance: it moves interrupts" in lab.loader("attach", "sv0", "--cpus", "1").stderr
 
 
 def test_warns_of_stripped_vlan_tags(lab):
