@@ -347,6 +347,25 @@ def test_refuses_a_cpu_that_is_not_there(directory):
     assert not (directory / "s").exists()
 
 
+@pytest.mark.parametrize("errno", [1, 38])
+def test_says_when_io_uring_is_not_there(directory, errno):
+    """As under a container's filter (EPERM), or on a kernel without it (ENOSYS)."""
+    filters = struct.pack("<" + "HBBI" * 4, 0x20, 0, 0, 0,  # load the number of the call
+                          0x15, 0, 1, 425,  # io_uring_setup?
+                          0x06, 0, 0, 0x00050000 | errno,  # return errno
+                          0x06, 0, 0, 0x7FFF0000)  # allow
+
+    def forbid():
+        program = ctypes.create_string_buffer(filters)
+        fprog = struct.pack("<H6xQ", 4, ctypes.addressof(program))
+        assert not ctypes.CDLL(None).prctl(22, 2, fprog)
+
+    text = refused_start("--cpus", last_cpu(), "--socket", directory / "s", preexec_fn=forbid)
+    assert text.count("\n") == 0
+    assert "io_uring: " in text and {1: "EPERM", 38: "ENOSYS"}[errno] in text and "seccomp filter" in text
+    assert not (directory / "s").exists()
+
+
 def test_refuses_places_it_can_not_listen_at(directory):
     cpu = last_cpu()
     (directory / "file").write_text("precious")
@@ -546,6 +565,15 @@ def test_locked_memory_limit_is_told(start):
         assert said == "1"
 
 
+def files_of(pid):
+    """What the process holds; it may be closing some of it just now."""
+    held = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            held.append(re.sub(r"\d+", "N", os.readlink(f"/proc/{pid}/fd/{fd}")))
+    return sorted(held)
+
+
 # ---- identity and jail -----------------------------------------------------------------------------------------------
 
 
@@ -559,11 +587,10 @@ def test_engine_is_in_jail(service, uid):
         assert status["Groups"] == "" and status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
         for caps in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
             assert int(status[caps], 16) == 0
-        held = sorted(re.sub(r"\d+", "N", os.readlink(f"/proc/{engine}/fd/{fd}"))
-                      for fd in os.listdir(f"/proc/{engine}/fd"))
-        # the loop, anchor and lane, the app's process; stdio; the broker, the app's control socket
-        assert held == ["/dev/null"] * 3 + ["anon_inode:[eventpoll]"] + ["anon_inode:[io_uring]"] * 2 + \
+        # stdio; the loop; anchor and lane; the app's process; the broker and the app's control socket
+        want = ["/dev/null"] * 3 + ["anon_inode:[eventpoll]"] + ["anon_inode:[io_uring]"] * 2 + \
             ["anon_inode:[pidfd]"] + ["socket:[N]"] * 2
+        assert wait_until(lambda: files_of(engine) == want, 1), files_of(engine)
         assert not os.listdir(f"/proc/{engine}/root/")
         netns = {os.stat(f"/proc/{who}/ns/net").st_ino for who in (pid, engine, "self")}
         assert len(netns) == 2
