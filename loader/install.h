@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* What attach does to a device. */
+#ifndef SC_LOADER_INSTALL_H
+#define SC_LOADER_INSTALL_H
+
+#include <sched.h>
+
+#include "device.h"
+#include "pins.h"
+#include "place.h"
+#include "spec.h"
+
+struct sc_plan {
+	cpu_set_t cpus;
+	enum sc_mode mode;
+	int spec_cnt;
+	struct sc_spec specs[SC_STEER_SERVICES_MAX];
+};
+
+/*
+ * Carries the plan out: attaches to a free device with all maps filled before, or changes one that is attached without
+ * losing a packet. Then *pins is open and the mode that was got in *ret_mode. Never displaces another's program. Says why it
+ * fails; a first attach that fails leaves nothing behind. 0 or -errno; the caller closes *pins anyway.
+ */
+int sc_install(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan, enum sc_mode *ret_mode);
+
+#endif
