@@ -58,8 +58,7 @@ struct sc_backlog *sc_backlog_keep(const struct sc_batch *batch, size_t sent, co
 
 int sc_backlog_send(struct sc_backlog *backlog, int fd)
 {
-	ssize_t sent =
-		sc_backlog_transmit(fd, backlog->pieces + backlog->first, backlog->cnt - backlog->first);
+	ssize_t sent = sc_backlog_transmit(fd, backlog->pieces + backlog->first, backlog->cnt - backlog->first);
 
 	if (sent < 0)
 		return -1;

@@ -17,7 +17,8 @@ struct options {
 };
 
 static const struct argp_option option_table[] = {
-	{ "workers", SC_OPTION_WORKERS, "N", 0, "Run N processes on one port, on CPUs from that of --cpu on (default 1)", 2 },
+	{ "workers", SC_OPTION_WORKERS, "N", 0,
+	  "Run N processes on one port, on CPUs from that of --cpu on (default 1)", 2 },
 	{ 0 }
 };
 
@@ -80,8 +81,7 @@ int sc_baseline_main(int argc, char **argv, const char *engine, sc_baseline_serv
 	if (!sc_listen_pin(&options.listen) || !sc_site_init(&handler, &options.site))
 		return EXIT_FAILURE;
 	bodies = aligned_alloc(SC_FILES_ALIGN, sc_files_bytes(handler.files));
-	ok = sc_site_load(&handler, bodies) &&
-	     sc_workers_run(engine, &options.listen, options.workers, work, &worker);
+	ok = sc_site_load(&handler, bodies) && sc_workers_run(engine, &options.listen, options.workers, work, &worker);
 	free(bodies);
 	sc_site_exit(&handler);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;

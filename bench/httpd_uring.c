@@ -32,9 +32,9 @@ struct client {
 	bool receiving;
 	bool paused;
 	bool peer_ended;
-	bool ending;	/* our last batch is on its way */
+	bool ending; /* our last batch is on its way */
 	bool lingering; /* it is out; what comes is dropped until the peer ends too */
-	bool dead;	/* freed when nothing is pending */
+	bool dead; /* freed when nothing is pending */
 	struct output *output; /* on its way */
 	struct sc_input_queue inputs;
 	size_t queued;
@@ -311,9 +311,8 @@ static bool wait_for_completions(struct server *server)
 	int timeout_ms = sc_linger_timeout_ms(&server->linger);
 	struct __kernel_timespec timeout = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000LL };
 	struct io_uring_cqe *cqe;
-	int err = timeout_ms < 0 ?
-			  io_uring_submit_and_wait(&server->uring.ring, 1) :
-			  io_uring_submit_and_wait_timeout(&server->uring.ring, &cqe, 1, &timeout, NULL);
+	int err = timeout_ms < 0 ? io_uring_submit_and_wait(&server->uring.ring, 1) :
+				   io_uring_submit_and_wait_timeout(&server->uring.ring, &cqe, 1, &timeout, NULL);
 
 	if (err >= 0 || err == -ETIME || err == -EINTR || err == -EAGAIN || err == -EBUSY)
 		return true;
@@ -370,7 +369,8 @@ static bool serve(struct sc_handler *handler, int listener)
 		return false;
 	server.clients = calloc(server.uring.slots, sizeof(struct client *));
 	if (!server.clients || signals < 0) {
-		warnx("%u slots for connections: no memory: lower the limit on open files (ulimit -n)", server.uring.slots);
+		warnx("%u slots for connections: no memory: lower the limit on open files (ulimit -n)",
+		      server.uring.slots);
 		sc_uring_exit(&server.uring);
 		return false;
 	}

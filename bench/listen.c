@@ -55,7 +55,8 @@ int sc_listen_open(const struct sc_listen_options *options, bool share, uint16_t
 	int fd, err;
 
 	if (!len) {
-		warnx("address %s: not a numeric IPv4 or IPv6 address: give one of this machine, or 0.0.0.0", options->address);
+		warnx("address %s: not a numeric IPv4 or IPv6 address: give one of this machine, or 0.0.0.0",
+		      options->address);
 		return -EINVAL;
 	}
 	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -12,7 +12,7 @@
 enum state {
 	OPEN,
 	LINGERING, /* our last word is said; what comes is dropped until the peer ends too */
-	CLOSED,	   /* sc_close was called, its event is to come */
+	CLOSED, /* sc_close was called, its event is to come */
 };
 
 struct sc_connection {
@@ -62,7 +62,8 @@ static void end(struct sc_connections *all, struct sc_connection *connection, si
 		return;
 	}
 	connection->state = LINGERING;
-	sc_linger_add(&all->linger, &connection->linger);
+	if (!connection->block) /* else its time begins when that is out */
+		sc_linger_add(&all->linger, &connection->linger);
 	drop_inputs(connection);
 }
 
@@ -144,6 +145,8 @@ static void sent(struct sc_connections *all, struct sc_connection *connection, i
 	connection->block = NULL;
 	if (result < 0)
 		close_connection(connection, SC_CLOSE_NOW);
+	else if (connection->state == LINGERING)
+		sc_linger_add(&all->linger, &connection->linger);
 	else
 		resume(all, connection);
 }

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* Sends back what it receives, from the very buffers it was received into. */
-#include <err.h>
-#include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "engine.h"
 #include "options.h"
 #include "signals.h"
 
-enum {
-	EVENTS_MAX = 128,
-	PATIENCE_MS = 250, /* bounds what a signal between the check and the sleep can cost */
-};
+enum { EVENTS_MAX = 128 };
 
 struct options {
 	struct sc_listen_options listen;
@@ -72,24 +67,14 @@ static void handle(const struct sc_event *event)
 static bool serve(struct sc_session *session)
 {
 	struct sc_event events[EVENTS_MAX];
+	int cnt = 0;
 
-	while (!sc_signals_caught()) {
-		int cnt = sc_wait(session, events, EVENTS_MAX, PATIENCE_MS);
-
-		if (cnt < 0 && cnt != -EINTR) {
-			warnx("session: %s: start again", strerror(-cnt));
-			return false;
-		}
-		for (int i = 0; i < cnt; i++) {
-			if (events[i].type == SC_EVENT_LOST) {
-				warnx("engine: lost (%s): see what became of sidecore-ringsvc and start again",
-				      strerror(-events[i].result));
-				return false;
-			}
+	while (cnt >= 0 && !sc_signals_caught()) {
+		cnt = sc_engine_wait(session, events, EVENTS_MAX);
+		for (int i = 0; i < cnt; i++)
 			handle(&events[i]);
-		}
 	}
-	return true;
+	return cnt >= 0;
 }
 
 int main(int argc, char **argv)

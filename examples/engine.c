@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /* Engine options, session, listener. */
 #include <err.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "engine.h"
 #include "report.h"
+
+enum { PATIENCE_MS = 250 };
 
 static const struct argp_option engine_options[] = {
 	{ "engine", SC_OPTION_ENGINE, "NAME", 0, "auto, local or direct (default auto: direct if ringsvc answers)", 2 },
@@ -55,7 +58,8 @@ static error_t parse_engine(int key, char *arg, struct argp_state *state)
 
 const struct argp sc_engine_argp = { .options = engine_options, .parser = parse_engine };
 
-static void print_ready(struct sc_session *session, struct sc_listener *listener, const struct sc_listen_options *options)
+static void print_ready(struct sc_session *session, struct sc_listener *listener,
+			const struct sc_listen_options *options)
 {
 	struct sc_info info = { .size = sizeof(info) };
 	char text[sizeof(info.fallback_reason) + 128];
@@ -90,6 +94,20 @@ bool sc_engine_listen(struct sc_session *session, const struct sc_listen_options
 	}
 	print_ready(session, listener, options);
 	return true;
+}
+
+int sc_engine_wait(struct sc_session *session, struct sc_event *events, unsigned int max)
+{
+	int cnt = sc_wait(session, events, max, PATIENCE_MS);
+
+	if (cnt > 0 && events[cnt - 1].type == SC_EVENT_LOST)
+		cnt = events[cnt - 1].result;
+	if (cnt >= 0)
+		return cnt;
+	if (cnt == -EINTR)
+		return 0;
+	warnx("engine: lost (%s): see what became of sidecore-ringsvc and start again", strerror(-cnt));
+	return -1;
 }
 
 void sc_engine_report(struct sc_session *session, uint64_t requests)

@@ -24,6 +24,12 @@ struct sc_session *sc_engine_open(const struct sc_options *options);
 /* Listens and prints the ready line. False after a message. */
 bool sc_engine_listen(struct sc_session *session, const struct sc_listen_options *options);
 
+/*
+ * sc_wait for at most some tenths of a second: bounds what a signal just before the sleep can cost. How many events,
+ * or -1 after a message: the session is of no more use.
+ */
+int sc_engine_wait(struct sc_session *session, struct sc_event *events, unsigned int max);
+
 /* The statistics line, with libapp's counters. */
 void sc_engine_report(struct sc_session *session, uint64_t requests);
 

@@ -60,13 +60,13 @@ static int add(struct sc_files *files, const char *path, const struct stat *st, 
 	size_t path_len = strlen(path), len = (size_t)st->st_size;
 
 	if (path_len > SC_TARGET_PATH_MAX)
-		return fail(-ENAMETOOLONG, "%s%s: path of more than %d bytes below the root: shorten it", files->root, path,
-			    SC_TARGET_PATH_MAX);
+		return fail(-ENAMETOOLONG, "%s%s: path of more than %d bytes below the root: shorten it", files->root,
+			    path, SC_TARGET_PATH_MAX);
 	if (files->cnt == SC_FILES_MAX)
 		return fail(-EFBIG, "%s: more than %d files: serve a smaller directory", files->root, SC_FILES_MAX);
 	if (len > SC_FILES_BYTES_MAX - files->bytes)
-		return fail(-EFBIG, "%s%s: all files together exceed %d MiB: serve a smaller directory", files->root, path,
-			    SC_FILES_BYTES_MAX >> 20);
+		return fail(-EFBIG, "%s%s: all files together exceed %d MiB: serve a smaller directory", files->root,
+			    path, SC_FILES_BYTES_MAX >> 20);
 	file = append(files, path, path_len);
 	if (!file)
 		return fail(-ENOMEM, "%s: no memory to list it: serve a smaller directory", files->root);
@@ -89,9 +89,11 @@ static int visit(struct sc_files *files, FTS *fts, FTSENT *entry, char *reason, 
 		return 0;
 	case FTS_F:
 		if (!entry->fts_level)
-			return fail(-ENOTDIR, "%s: not a directory: give the one that holds the files", entry->fts_path);
-		return entry->fts_name[0] == '.' ? 0 : add(files, entry->fts_path + strlen(files->root), entry->fts_statp,
-							   reason, reason_len);
+			return fail(-ENOTDIR, "%s: not a directory: give the one that holds the files",
+				    entry->fts_path);
+		if (entry->fts_name[0] == '.')
+			return 0;
+		return add(files, entry->fts_path + strlen(files->root), entry->fts_statp, reason, reason_len);
 	case FTS_DNR:
 	case FTS_ERR:
 	case FTS_NS:

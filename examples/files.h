@@ -13,8 +13,8 @@ extern "C" {
 enum sc_files_limit {
 	SC_FILES_MAX = 65536,
 	SC_FILES_DEPTH_MAX = 32,
-	SC_FILES_HEAD_MAX = 160,	 /* bytes of a file's own header fields */
-	SC_FILES_ALIGN = 64,		 /* each body begins on a cache line */
+	SC_FILES_HEAD_MAX = 160, /* bytes of a file's own header fields */
+	SC_FILES_ALIGN = 64, /* each body begins on a cache line */
 	SC_FILES_BYTES_MAX = 512 << 20, /* bodies of all files; rounded up to a power of two it fits any arena */
 };
 

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* A web server on libapp: the files of a directory over HTTP/1.0 and 1.1, sent from the arena they are cached in. */
-#include <err.h>
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "connection.h"
 #include "engine.h"
@@ -13,8 +10,7 @@
 
 enum {
 	EVENTS_MAX = 128,
-	CONNS = 4096,	 /* unless --conns says otherwise */
-	PATIENCE_MS = 250, /* bounds what a signal between the check and the sleep can cost */
+	CONNS = 4096, /* unless --conns says otherwise */
 };
 
 struct options {
@@ -58,27 +54,16 @@ static size_t arena_len(const struct sc_files *files, unsigned int conns)
 	return bodies + (size_t)conns * SC_CONNECTION_BLOCK_LEN;
 }
 
-/* False after a message: the session is of no more use. */
 static bool turn(struct sc_session *session, struct sc_connections *connections)
 {
 	struct sc_event events[EVENTS_MAX];
-	int cnt = sc_wait(session, events, EVENTS_MAX, PATIENCE_MS);
+	int cnt = sc_engine_wait(session, events, EVENTS_MAX);
 
-	if (cnt < 0 && cnt != -EINTR) {
-		warnx("session: %s: start again", strerror(-cnt));
-		return false;
-	}
 	sc_date_refresh(&connections->handler->date);
-	for (int i = 0; i < cnt; i++) {
-		if (events[i].type == SC_EVENT_LOST) {
-			warnx("engine: lost (%s): see what became of sidecore-ringsvc and start again",
-			      strerror(-events[i].result));
-			return false;
-		}
+	for (int i = 0; i < cnt; i++)
 		sc_connections_event(connections, &events[i]);
-	}
 	sc_connections_tick(connections);
-	return true;
+	return cnt >= 0;
 }
 
 static bool serve(struct sc_session *session, struct sc_handler *handler)

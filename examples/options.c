@@ -28,8 +28,8 @@ unsigned long sc_option_number(const struct argp_state *state, const char *optio
 	errno = 0;
 	value = strtoul(arg, &end, 10);
 	if (*arg < '0' || *arg > '9' || *end || errno || value < min || value > max)
-		argp_failure(state, USAGE_STATUS, 0, "--%s %s: not a whole number of %lu to %lu: see --help", option, arg, min,
-			     max);
+		argp_failure(state, USAGE_STATUS, 0, "--%s %s: not a whole number of %lu to %lu: see --help", option,
+			     arg, min, max);
 	return value;
 }
 

@@ -11,7 +11,8 @@
 extern "C" {
 #endif
 
-enum sc_option_key { /* above any character, distinct over all tables of a program */
+/* Above any character, distinct over all tables of a program. */
+enum sc_option_key {
 	SC_OPTION_CPU = 0x100,
 	SC_OPTION_STATS,
 	SC_OPTION_ROOT,
@@ -30,7 +31,10 @@ struct sc_listen_options {
 	int cpu; /* -1: wherever */
 	bool stats;
 };
-#define SC_LISTEN_OPTIONS_INIT { .address = "0.0.0.0", .port = 8080, .cpu = -1 }
+#define SC_LISTEN_OPTIONS_INIT                                \
+	{                                                     \
+		.address = "0.0.0.0", .port = 8080, .cpu = -1 \
+	}
 
 /* Its input is a struct sc_listen_options. Use as a child of a program's own. */
 extern const struct argp sc_listen_argp;

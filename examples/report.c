@@ -28,6 +28,6 @@ void sc_report_stats(uint64_t requests, const char *extra)
 	(void)getrusage(RUSAGE_SELF, &usage);
 	printf("{\"name\": \"%s\", \"requests\": %" PRIu64 ", \"user_s\": %.6f, \"system_s\": %.6f, "
 	       "\"voluntary_switches\": %ld, \"involuntary_switches\": %ld, \"max_rss_kib\": %ld%s}\n",
-	       program_invocation_short_name, requests, seconds(usage.ru_utime), seconds(usage.ru_stime), usage.ru_nvcsw,
-	       usage.ru_nivcsw, usage.ru_maxrss, extra);
+	       program_invocation_short_name, requests, seconds(usage.ru_utime), seconds(usage.ru_stime),
+	       usage.ru_nvcsw, usage.ru_nivcsw, usage.ru_maxrss, extra);
 }

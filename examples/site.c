@@ -10,7 +10,8 @@ enum { REASON_LEN = 512 };
 
 static const struct argp_option site_options[] = {
 	{ "root", SC_OPTION_ROOT, "DIR", 0, "Serve the files below this directory, read once at start (default .)", 1 },
-	{ "work-us", SC_OPTION_WORK_US, "N", 0, "Compute for N µs per request, as an application would (default 0)", 1 },
+	{ "work-us", SC_OPTION_WORK_US, "N", 0, "Compute for N µs per request, as an application would (default 0)",
+	  1 },
 	{ 0 }
 };
 

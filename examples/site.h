@@ -17,7 +17,10 @@ struct sc_site_options {
 	const char *root;
 	unsigned int work_us;
 };
-#define SC_SITE_OPTIONS_INIT { .root = "." }
+#define SC_SITE_OPTIONS_INIT \
+	{                    \
+		.root = "."  \
+	}
 
 /* Its input is a struct sc_site_options. */
 extern const struct argp sc_site_argp;

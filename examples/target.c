@@ -6,13 +6,13 @@
 
 enum state {
 	START,
-	SCHEME,	   /* "http" of an absolute form */
-	COLON,	   /* after ':', one slash expected */
-	SLASH,	   /* after ":/", the other one expected */
+	SCHEME, /* "http" of an absolute form */
+	COLON, /* after ':', one slash expected */
+	SLASH, /* after ":/", the other one expected */
 	AUTHORITY, /* after "://" */
 	PATH,
 	PERCENT, /* after '%' */
-	DIGIT,	 /* after '%' and one digit */
+	DIGIT, /* after '%' and one digit */
 	QUERY,
 	OTHER, /* nothing with a path */
 };

@@ -18,7 +18,7 @@ enum sc_target_limit {
 struct sc_target {
 	uint8_t state;
 	uint8_t high; /* first digit of a %XX that is not whole yet */
-	bool bad;     /* a broken or forbidden %XX */
+	bool bad; /* a broken or forbidden %XX */
 	bool too_long;
 	uint16_t path_len;
 	char path[SC_TARGET_PATH_MAX]; /* decoded, not terminated */

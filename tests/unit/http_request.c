@@ -30,11 +30,13 @@ static const struct stream {
 	{ "half a header", "GET / HTTP/1.1\r\nHos", "" },
 	{ "empty lines first", "\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n", "0 / K" },
 	{ "pipelined",
-	  "GET /1 HTTP/1.1\r\n" HOST "\r\nHEAD /2 HTTP/1.1\r\n" HOST "\r\nGET /3 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+	  "GET /1 HTTP/1.1\r\n" HOST "\r\nHEAD /2 HTTP/1.1\r\n" HOST
+	  "\r\nGET /3 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
 	  "0 /1 K;0 /2 HK;0 /3 OK" },
 	{ "1.0 ends", "GET / HTTP/1.0\r\n\r\nGET / HTTP/1.0\r\n\r\n", "0 / O" },
 	{ "1.0 keeps alive", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "0 / OK" },
-	{ "1.1 ends when told", "GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n", "0 / " },
+	{ "1.1 ends when told", "GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n",
+	  "0 / " },
 	{ "1.1 ends when told among others", "GET / HTTP/1.1\r\n" HOST "Connection: x, Close\r\n\r\n", "0 / " },
 
 	{ "query", "GET /a?b=/c%zz HTTP/1.1\r\n" HOST "\r\n", "0 /a K" },
@@ -59,14 +61,16 @@ static const struct stream {
 	{ "body of a get", "GET /a HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nGETGET /b HTTP/1.1\r\n" HOST "\r\n",
 	  "0 /a K;0 /b K" },
 	{ "chunks",
-	  "POST /a HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nHost: t\r\n\r\n"
+	  "POST /a HTTP/1.1\r\n" HOST
+	  "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nHost: t\r\n\r\n"
 	  "GET /b HTTP/1.1\r\n" HOST "\r\n",
 	  "405 /a K;0 /b K" },
 	{ "bad chunk", "POST /a HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "405 /a K;stop" },
 	{ "chunks in 1.0", "POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n",
 	  "405 /a O" },
 	{ "unknown coding", "POST /a HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip\r\n\r\n", "400 " },
-	{ "length and chunks", "POST /a HTTP/1.1\r\n" HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "400 " },
+	{ "length and chunks", "POST /a HTTP/1.1\r\n" HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+	  "400 " },
 	{ "two lengths", "POST /a HTTP/1.1\r\n" HOST "Content-Length: 3\r\nContent-Length: 4\r\n\r\n", "400 " },
 	{ "bad length", "POST /a HTTP/1.1\r\n" HOST "Content-Length: -3\r\n\r\n", "400 " },
 	{ "huge length", "POST /a HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999\r\n\r\n", "400 " },
@@ -79,7 +83,8 @@ static const struct stream {
 
 	{ "no method we know", "FETCH / HTTP/1.1\r\n" HOST "\r\n", "400 " },
 	{ "lower case", "get / HTTP/1.1\r\n" HOST "\r\n", "400 " },
-	{ "error is not the last request's", "HEAD / HTTP/1.1\r\n" HOST "\r\nFETCH / HTTP/1.1\r\n" HOST "\r\n", "0 / HK;400 " },
+	{ "error is not the last request's", "HEAD / HTTP/1.1\r\n" HOST "\r\nFETCH / HTTP/1.1\r\n" HOST "\r\n",
+	  "0 / HK;400 " },
 	{ "garbage", "\x16\x03\x01\x02", "400 " },
 	{ "control byte in target", "GET /\x01 HTTP/1.1\r\n" HOST "\r\n", "400 " },
 	{ "high byte in target", "GET /\x80 HTTP/1.1\r\n" HOST "\r\n", "400 " },
@@ -117,8 +122,8 @@ static void describe(struct reading *reading, const struct sc_http_request *requ
 	reading->len += (size_t)snprintf(reading->text + reading->len, sizeof(reading->text) - reading->len, "%s%u ",
 					 reading->len ? ";" : "", request->status);
 	if (!reading->http.broken) /* then nobody asks for the rest */
-		reading->len += (size_t)snprintf(reading->text + reading->len, sizeof(reading->text) - reading->len, "%.*s %s",
-						 request->path_len, request->path, flags);
+		reading->len += (size_t)snprintf(reading->text + reading->len, sizeof(reading->text) - reading->len,
+						 "%.*s %s", request->path_len, request->path, flags);
 	reading->over = !request->keep_alive;
 }
 
@@ -221,7 +226,8 @@ static void test_header_limit_after_body(void **state)
 {
 	enum { BODY = 3 * SC_HTTP_HEADER_MAX };
 	char *fits = long_header(SC_HTTP_HEADER_MAX), *bytes;
-	int head = asprintf(&bytes, "POST /p HTTP/1.1\r\n" HOST "Content-Length: %d\r\n\r\n%*s%s", BODY, BODY, "", fits);
+	int head =
+		asprintf(&bytes, "POST /p HTTP/1.1\r\n" HOST "Content-Length: %d\r\n\r\n%*s%s", BODY, BODY, "", fits);
 
 	(void)state;
 	assert_true(head > 0);
@@ -262,7 +268,8 @@ static void test_long_target(void **state)
 /* Bytes by a fixed rule: whatever they say, the parser stays within them and comes to an end. */
 static void test_odd_bytes(void **state)
 {
-	static const char seed[] = "GET /a%20b HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+	static const char seed[] = "GET /a%20b HTTP/1.1\r\n" HOST
+				   "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
 	uint32_t random = 1;
 
 	(void)state;

@@ -14,8 +14,8 @@
 
 #include "handler.h"
 
-#define DATE "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-#define TEXT "Content-Type: text/plain; charset=utf-8\r\n"
+#define DATE	  "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+#define TEXT	  "Content-Type: text/plain; charset=utf-8\r\n"
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
 
 enum { BLOCK_LEN = 4096, LARGE_LEN = 5000 };
@@ -95,18 +95,20 @@ static void test_each_answer(void **state)
 		bool close;
 	} cases[] = {
 		{ GET("/a.txt"), "HTTP/1.1 200 OK\r\n" TEXT "Content-Length: 5\r\n" DATE "\r\nhello", false },
-		{ "HEAD /a.txt HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 OK\r\n" TEXT "Content-Length: 5\r\n" DATE "\r\n",
-		  false },
+		{ "HEAD /a.txt HTTP/1.1\r\nHost: h\r\n\r\n",
+		  "HTTP/1.1 200 OK\r\n" TEXT "Content-Length: 5\r\n" DATE "\r\n", false },
 		{ "GET /a.txt HTTP/1.0\r\n\r\n",
 		  "HTTP/1.1 200 OK\r\n" TEXT "Content-Length: 5\r\n" DATE "Connection: close\r\n\r\nhello", true },
 		{ "GET /a.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-		  "HTTP/1.1 200 OK\r\n" TEXT "Content-Length: 5\r\n" DATE "Connection: keep-alive\r\n\r\nhello", false },
+		  "HTTP/1.1 200 OK\r\n" TEXT "Content-Length: 5\r\n" DATE "Connection: keep-alive\r\n\r\nhello",
+		  false },
 		{ "GET /a.txt HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" GET("/a.txt"),
 		  "HTTP/1.1 200 OK\r\n" TEXT "Content-Length: 5\r\n" DATE "Connection: close\r\n\r\nhello", true },
 		{ GET("/empty.txt"), "HTTP/1.1 200 OK\r\n" TEXT "Content-Length: 0\r\n" DATE "\r\n", false },
-		{ GET("/none"), "HTTP/1.1 404 Not Found\r\n" TEXT "Content-Length: 14\r\n" DATE "\r\n404 Not Found\n", false },
-		{ GET("/../a.txt"), "HTTP/1.1 404 Not Found\r\n" TEXT "Content-Length: 14\r\n" DATE "\r\n404 Not Found\n",
+		{ GET("/none"), "HTTP/1.1 404 Not Found\r\n" TEXT "Content-Length: 14\r\n" DATE "\r\n404 Not Found\n",
 		  false },
+		{ GET("/../a.txt"),
+		  "HTTP/1.1 404 Not Found\r\n" TEXT "Content-Length: 14\r\n" DATE "\r\n404 Not Found\n", false },
 		{ "HEAD /none HTTP/1.1\r\nHost: h\r\n\r\n",
 		  "HTTP/1.1 404 Not Found\r\n" TEXT "Content-Length: 14\r\n" DATE "\r\n", false },
 		{ "PUT /a.txt HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi" GET("/a.txt"),
@@ -173,7 +175,8 @@ static void test_large_bodies_stay_where_they_are(void **state)
 static void test_full_batches_follow_each_other(void **state)
 {
 	enum { REQUESTS = 100 };
-	static const char request[] = GET("/a.txt"), response[] = "HTTP/1.1 200 OK\r\n" TEXT "Content-Length: 5\r\n" DATE "\r\nhello";
+	static const char request[] = GET("/a.txt"),
+			  response[] = "HTTP/1.1 200 OK\r\n" TEXT "Content-Length: 5\r\n" DATE "\r\nhello";
 	size_t request_len = sizeof(request) - 1, len = REQUESTS * request_len, done = 0, responses = 0;
 	char *requests = malloc(len);
 	struct sc_http http;
