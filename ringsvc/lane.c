@@ -16,6 +16,8 @@ enum {
 	WORKERS_MAX = 4, // io-wq threads of a poller, of either kind; networking needs next to none
 	CONSUME_TIMEOUT_MS = 1000,
 	CANCEL_TIMEOUT_MS = 50,
+	MEMORY_TIMEOUT_MS = 100,
+	MEMORY_PAUSE_MS = 5,
 	SLOTS_MAX = SC_SLOT_CONNS + SC_CONNS_MAX,
 };
 
@@ -211,7 +213,7 @@ static int arm_doorbell(int ring, char *base, const struct sc_lane *lane)
 	return err < 0 ? err : wait_consumed(base, lane);
 }
 
-int sc_lane_open(const struct sc_lane_place *place, struct sc_lane *lane, struct sc_lane_fds *ret_fds)
+static int open_lane(const struct sc_lane_place *place, struct sc_lane *lane, struct sc_lane_fds *ret_fds)
 {
 	struct sc_lane_fds fds = { .ring = -1, .completion = -1, .doorbell = -1 };
 	struct io_uring_params params;
@@ -246,6 +248,20 @@ err_doorbell:
 	(void)close(fds.doorbell);
 err_completion:
 	(void)close(fds.completion);
+	return err;
+}
+
+// The kernel gives back the locked memory of a closed ring only after a grace period. A uid near its limit that closes one
+// session and opens another must not be refused for that.
+int sc_lane_open(const struct sc_lane_place *place, struct sc_lane *lane, struct sc_lane_fds *ret_fds)
+{
+	const struct timespec pause = { .tv_nsec = MEMORY_PAUSE_MS * 1000000L };
+	int err = open_lane(place, lane, ret_fds);
+
+	for (int i = 0; err == -ENOMEM && i < MEMORY_TIMEOUT_MS / MEMORY_PAUSE_MS; i++) {
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+		err = open_lane(place, lane, ret_fds);
+	}
 	return err;
 }
 

@@ -28,8 +28,8 @@ struct sc_lane_place {
 int sc_anchor_open(unsigned int cpu, unsigned int idle_ms);
 
 /*
- * Opens a lane, fills *lane but for its cpu. The poller already watches the doorbell. May wait up to 1 s for the poller.
- * -errno.
+ * Opens a lane, fills *lane but for its cpu. The poller already watches the doorbell. May wait up to 1 s for the poller,
+ * 100 ms for memory. -errno.
  */
 int sc_lane_open(const struct sc_lane_place *place, struct sc_lane *lane, struct sc_lane_fds *ret_fds);
 

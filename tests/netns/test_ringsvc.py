@@ -541,6 +541,16 @@ def test_engine_without_sessions_ends(service):
         assert hello_works(service.path)
 
 
+def test_sessions_one_after_another(service):
+    """Together far beyond the limit on locked memory: what a session held must come back in time."""
+    for _ in range(100):
+        app = App(service.path)
+        app.hello()
+        app.close()
+    engine, = service.engines()
+    assert wait_until(lambda: not channels_of(engine))
+
+
 def test_locked_memory_limit_is_told(start):
     # The limit is of a uid, over all its rings: take one that no other test uses
     service = start().ready()
