@@ -32,6 +32,8 @@
 # Installed as well: include/sidecore/*.h, docs/man/*.[1-8], pkg/*.pc.in, ringsvc/*.service (@bindir@ filled in),
 # completions/*.bash.
 
+.DEFAULT_GOAL := all
+
 version := 0.1.0
 soversion := 0
 
