@@ -20,6 +20,9 @@
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
 #endif
 
+// A probe that has told the reason itself returns this; else 0 or -errno.
+enum { SAID = 1 };
+
 static const struct sc_wish probe_wish = {
 	.lane_cnt = 1,
 	.conn_cnt = 8,
@@ -50,8 +53,10 @@ static int probe_io_uring(const struct sc_config *config)
 	(void)config;
 	ring = io_uring_setup(2, &params);
 	if (ring == -EPERM && read_line("/proc/sys/kernel/io_uring_disabled", disabled, sizeof(disabled)) &&
-	    disabled[0] != '0')
+	    disabled[0] != '0') {
 		sc_error("kernel.io_uring_disabled=%s: engines may not open rings: set it to 0 with sysctl", disabled);
+		return SAID;
+	}
 	if (ring < 0)
 		return ring;
 	return close(ring) ? -errno : 0;
@@ -97,9 +102,11 @@ static int probe_cores(const struct sc_config *config)
 	for (unsigned int i = 0; i < config->cpu_cnt; i++) {
 		cpu = config->cpus[i];
 		anchor = sc_anchor_open(cpu, config->idle_ms);
-		if (anchor == -EINVAL)
+		if (anchor == -EINVAL) {
 			sc_error("CPU %u: %s: name online CPUs of this machine with --cpus", cpu,
 				 is_online(cpu) ? "outside the cpuset of this service" : "offline or not there");
+			return SAID;
+		}
 		if (anchor < 0)
 			return anchor;
 		(void)close(anchor);
@@ -251,7 +258,7 @@ static const struct {
 	  "use Linux 6.12 or newer; on ENOMEM raise RLIMIT_MEMLOCK, on EMFILE RLIMIT_NOFILE" },
 };
 
-int sc_feature_probe(struct sc_config *config)
+bool sc_feature_probe(struct sc_config *config)
 {
 	int err;
 
@@ -259,10 +266,11 @@ int sc_feature_probe(struct sc_config *config)
 		err = needed[i].probe(config);
 		if (!err)
 			continue;
-		sc_error("%s: %s: %s", needed[i].what, strerrorname_np(-err), needed[i].next);
-		return err;
+		if (err != SAID)
+			sc_error("%s: %s: %s", needed[i].what, strerrorname_np(-err), needed[i].next);
+		return false;
 	}
 	config->features = has_recv_lim() ? SC_CHANNEL_RECV_LIM : 0;
 	sc_debug("limit on the bytes of a multishot receive: %s", config->features ? "yes" : "no");
-	return 0;
+	return true;
 }

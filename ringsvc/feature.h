@@ -6,9 +6,9 @@
 #include "config.h"
 
 /*
- * Tries all that engines stand on, as they will: without capabilities. Fills config->features. 0, or -errno with the
- * reason logged. Opens and closes rings on the configured cores.
+ * Tries all that engines stand on, as they will: without capabilities. Fills config->features. false: something is
+ * missing, and the log says what. Opens and closes rings on the configured cores.
  */
-int sc_feature_probe(struct sc_config *config);
+bool sc_feature_probe(struct sc_config *config);
 
 #endif

@@ -209,7 +209,7 @@ static int drop_privileges(struct service *service)
 
 static int probe_features(struct service *service)
 {
-	return sc_feature_probe(&service->config);
+	return sc_feature_probe(&service->config) ? 0 : -ENOTSUP;
 }
 
 static const struct {
