@@ -450,7 +450,7 @@ void sc_close(struct sc_conn *conn, unsigned int flags)
 		}
 	}
 	conn->closing = true;
-	conn->close_now = flags & SC_CLOSE_NOW;
+	conn->close_now |= flags & SC_CLOSE_NOW;
 	close_step(conn);
 }
 

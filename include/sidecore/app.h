@@ -43,7 +43,8 @@ struct sc_options {
 	unsigned int conns;	 /* connections per lane; default 4096 */
 	unsigned int bufs;	 /* receive buffers per lane, a power of two; default 1024 */
 	unsigned int buf_len;	 /* bytes of a receive buffer, a power of two; default 4096 */
-	unsigned int window;	 /* bytes a connection may have unreleased before its receiving pauses; default 64 KiB */
+	unsigned int window;	 /* bytes of unreleased receive buffers at which a connection's receiving pauses, each buffer
+				  * counted whole; default 64 KiB */
 	unsigned int spin_us;	 /* how long sc_wait looks for events before it sleeps; default 0 */
 };
 #define SC_OPTIONS_INIT { .size = sizeof(struct sc_options) }
@@ -138,8 +139,8 @@ int sc_arm(struct sc_session *session);
 /* --- connections ----------------------------------------------------------------------------------------------- */
 
 /*
- * Gives the memory of a SC_EVENT_RECV back, once, in any order, also after sc_close. A connection with more than a
- * window of unreleased bytes is not read from until half of it is released; the peer is slowed down by TCP.
+ * Gives the memory of a SC_EVENT_RECV back, once, in any order, also after sc_close. A connection with a window of
+ * unreleased buffers is not read from until half of it is released; the peer is slowed down by TCP.
  */
 void sc_release(struct sc_conn *conn, void *data);
 
@@ -159,7 +160,8 @@ int sc_shutdown(struct sc_conn *conn);
 
 /*
  * Closes after what was asked to be sent has gone out; with SC_CLOSE_NOW drops what has not (their SENT events tell
- * -ECANCELED). No more RECV events come. Ends with SC_EVENT_CLOSED.
+ * -ECANCELED). No more RECV events come. Ends with SC_EVENT_CLOSED. May be called again until then, to close now after
+ * all.
  */
 enum sc_close_flag { SC_CLOSE_NOW = 1U << 0 };
 void sc_close(struct sc_conn *conn, unsigned int flags);
