@@ -181,12 +181,11 @@ int sc_conns_connect(struct sc_conns *c)
 
 static int snapshot(struct sc_conns *c)
 {
-	LIBBPF_OPTS(bpf_map_batch_opts, opts, .elem_flags = BPF_F_LOCK);
 	__u32 cnt = c->config->conns_cnt;
 	__u32 next;
 	int err;
 
-	if (!bpf_map_lookup_batch(c->map_fd, NULL, &next, c->key, c->conn, &cnt, &opts) || errno == ENOENT)
+	if (!bpf_map_lookup_batch(c->map_fd, NULL, &next, c->key, c->conn, &cnt, NULL) || errno == ENOENT)
 		return 0;
 	err = -errno;
 	warnx("connections: cannot read: %s: this is a bug", strerror(-err));

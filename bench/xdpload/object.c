@@ -7,8 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <linux/sockios.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "object.h"
@@ -46,6 +50,27 @@ static const char *attach_hint(int err)
 	default:
 		return "see the kernel's reason";
 	}
+}
+
+/* The program keeps its connections without a lock: two queues would mean two packets at a time. */
+static int check_one_queue(const char *ifname)
+{
+	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
+	struct ifreq request = { .ifr_data = (void *)&channels };
+	__u32 queues = 0;
+	int fd;
+
+	strncpy(request.ifr_name, ifname, sizeof(request.ifr_name) - 1);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && !ioctl(fd, SIOCETHTOOL, &request)) /* a driver without it has one queue */
+		queues = channels.rx_count + channels.combined_count;
+	if (fd >= 0)
+		close(fd);
+	if (queues <= 1)
+		return 0;
+	warnx("%s: has %u receive queues, xdpload needs one: `ethtool -L %s rx 1`, after `tx 1` on the server's end",
+	      ifname, queues, ifname);
+	return -EINVAL;
 }
 
 static int attach(struct sc_object *o, const char *ifname, int ifindex)
@@ -100,7 +125,7 @@ struct sc_object *sc_object_create(const char *ifname, __u32 conns_cnt)
 	o->percpu = o->cpus_cnt > 0 ? calloc((size_t)o->cpus_cnt, sizeof(*o->percpu)) : NULL;
 	if (!o->percpu)
 		goto err_memory;
-	if (load(o, conns_cnt) || attach(o, ifname, ifindex))
+	if (check_one_queue(ifname) || load(o, conns_cnt) || attach(o, ifname, ifindex))
 		goto err_free;
 	return o;
 

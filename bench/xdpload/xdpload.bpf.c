@@ -211,7 +211,7 @@ static __always_inline bool reset_valid(const struct xdpload_conn *c, const stru
 	return c->state == XDPLOAD_STATE_SYN_SENT ? s->ack == c->snd_nxt : s->seq - c->rcv_nxt < XDPLOAD_WINDOW;
 }
 
-/* Moves the connection on. Must hold c->lock, so no helper may be called from here. */
+/* Moves the connection on. */
 static __always_inline enum verdict advance(struct xdpload_conn *c, const struct segment *s, __u64 *counter)
 {
 	switch (c->state) {
@@ -247,14 +247,13 @@ static __always_inline enum verdict advance(struct xdpload_conn *c, const struct
 	return VERDICT_NEXT;
 }
 
-/* Decides what to answer, and takes the numbers of the answer while the lock is held. */
+/* Decides what to answer, with which numbers. */
 static __always_inline enum verdict decide(struct xdpload_conn *c, const struct segment *s, struct reply *reply,
 					   __u64 *counter)
 {
 	struct wire_segment *r = &reply->segment;
 	enum verdict verdict;
 
-	bpf_spin_lock(&c->lock);
 	r->flags = WIRE_TCP_ACK;
 	verdict = advance(c, s, counter);
 	r->seq = c->snd_nxt;
@@ -283,7 +282,6 @@ static __always_inline enum verdict decide(struct xdpload_conn *c, const struct 
 	}
 	if (verdict != VERDICT_DROP)
 		c->unacked = 0;
-	bpf_spin_unlock(&c->lock);
 	return verdict;
 }
 
@@ -315,7 +313,6 @@ static __always_inline int transmit(struct xdp_md *ctx, struct reply *reply)
 	return (int)bpf_redirect(ctx->ingress_ifindex, 0);
 }
 
-/* Needs no lock: a request's time is set before it is sent, and read when its response is complete. */
 static __always_inline void clock_request(struct xdpload_conn *c, struct xdpload_stats *st, bool sends_next)
 {
 	__u64 now_ns = bpf_ktime_get_ns();

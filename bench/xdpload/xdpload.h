@@ -3,7 +3,6 @@
 #ifndef XDPLOAD_H
 #define XDPLOAD_H
 
-#include <linux/bpf.h>
 #include <linux/types.h>
 
 #ifndef __cplusplus
@@ -84,9 +83,12 @@ struct xdpload_peer {
 };
 XDPLOAD_ASSERT(sizeof(struct xdpload_peer) == 16, "peer layout");
 
-/* Sequence numbers in host order. User space writes it before the SYN, afterwards the program alone, under the lock. */
+/*
+ * Sequence numbers in host order. User space writes it before the SYN, afterwards the program alone, without a lock: the
+ * interface has one receive queue, so one packet at a time. What user space reads may be torn; it acts only on what has
+ * not changed for some time.
+ */
 struct xdpload_conn {
-	struct bpf_spin_lock lock;
 	__u32 state; /* enum xdpload_state */
 	__u32 snd_una;
 	__u32 snd_nxt;
@@ -96,10 +98,9 @@ struct xdpload_conn {
 	__u16 quick; /* that many segments are acknowledged one by one */
 	__u32 hole_end; /* [hole_end, ahead_end) came before what is missing at rcv_nxt; equal = nothing is missing */
 	__u32 ahead_end;
-	__u32 pad;
 	__u64 sent_ns; /* CLOCK_MONOTONIC when the outstanding request was first sent */
 };
-XDPLOAD_ASSERT(sizeof(struct xdpload_conn) == 48, "conn layout");
+XDPLOAD_ASSERT(sizeof(struct xdpload_conn) == 40, "conn layout");
 
 struct xdpload_stats {
 	__u64 counter[XDPLOAD_COUNTERS_CNT];

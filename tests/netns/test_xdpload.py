@@ -202,6 +202,14 @@ def test_foreign_program_is_kept(lab):
     assert not lab.client.xdp_id()
 
 
+def test_needs_one_queue(lab):
+    lab.client.run("ip", "link", "add", "many", "numrxqueues", "2", "type", "veth", "peer", "name", "peer")
+    lab.client.run("ethtool", "-L", "many", "rx", "2")
+    done = lab.client.run(lab.bin("xdpload"), "--iface", "many", "--target", "10.0.0.1:80", check=False)
+    assert done.returncode == 1
+    assert "has 2 receive queues" in done.stderr
+
+
 @pytest.mark.parametrize("args, code, words", [
     ([], 2, "--iface and --target are needed"),
     (["--nope"], 2, "unrecognized option"),
