@@ -42,6 +42,8 @@ static bool lane_valid(const struct sc_channel *header, const struct sc_lane *la
 
 static bool header_valid(const struct sc_channel *header)
 {
+	if (header->features & ~(__u32)SC_CHANNEL_FEATURES_KNOWN)
+		return false;
 	if (!header->lane_cnt || header->lane_cnt > SC_LANES_MAX || !header->conn_cnt ||
 	    header->conn_cnt > SC_CONNS_MAX || !inside(header, header->arena_off, header->arena_len, 4096))
 		return false;

@@ -31,6 +31,7 @@ static void prep_recv(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	io_uring_prep_recv_multishot(sqe, (int)sc_conn_slot(conn), NULL, 0, 0);
 	sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
 	sqe->buf_group = SC_BUF_GROUP;
+	sqe->optlen = conn->lane->recv_limit;
 }
 
 /* MSG_WAITALL: the kernel goes on with a short send by itself. The scratch is free: one send is in flight at a time. */
@@ -275,6 +276,10 @@ static void recv_end(struct sc_conn *conn, int res, struct sink *sink)
 {
 	if (res == -ENOBUFS)
 		conn->lane->session->counters.recv_starved++;
+	if (res == -EINVAL && conn->lane->recv_limit) { /* before 6.18 the kernel has no such limit: without it */
+		conn->lane->recv_limit = 0;
+		return;
+	}
 	if (res == -ENOBUFS || res == -ECANCELED || conn->closing)
 		return;
 	conn->recv_ended = true;

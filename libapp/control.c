@@ -126,7 +126,8 @@ int sc_control_call(int socket, struct sc_ctl_msg *msg, int fd, int *fds, unsign
 	msg->magic = SC_CTL_MAGIC;
 	msg->version = SC_ABI_VERSION;
 	err = message_send(socket, msg, fd);
-	if (!err)
+	/* A service that refuses before it is asked has hung up, its reason waits in the socket. */
+	if (!err || err == -EOWNERDEAD)
 		err = message_receive(socket, msg, fds, cnt);
 	else
 		*cnt = 0;

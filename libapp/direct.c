@@ -71,6 +71,7 @@ static void lane_open(struct lane *lane, struct sc_session *session, const struc
 	lane->buf_shift = (unsigned int)__builtin_ctz(at->buf_len);
 	lane->conn_cnt = header->conn_cnt;
 	lane->doorbell_armed = true;
+	lane->recv_limit = !!(header->features & SC_CHANNEL_RECV_LIM);
 }
 
 /* Edge-triggered, so that a wake-up costs no read of the eventfd. */

@@ -82,6 +82,7 @@ struct lane {
 	unsigned int bufs_held;	 /* taken by the kernel and not yet given back */
 	unsigned int bufs_added; /* given back and not yet published */
 	unsigned int window;	 /* buffers a connection may hold */
+	unsigned int recv_limit; /* bytes after which the kernel ends a multishot receive; 0: it can't */
 
 	struct sc_conn *conns;
 	unsigned int conn_cnt;

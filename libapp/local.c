@@ -64,6 +64,7 @@ static int memory_open(struct sc_session *session, struct lane *lane, const stru
 	lane->buf_shift = (unsigned int)__builtin_ctz(set->buf_len);
 	lane->conn_cnt = set->conns;
 	lane->cpu = -1;
+	lane->recv_limit = 1;
 	return 0;
 }
 

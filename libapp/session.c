@@ -126,6 +126,7 @@ static int lanes_init(struct sc_session *session, const struct settings *set)
 		lane->idx = i;
 		lane->scratch = scratch + (size_t)i * conn_cnt;
 		lane->window = set->window / set->buf_len ? set->window / set->buf_len : 1;
+		lane->recv_limit *= set->window;
 		lane->one = lane->shared_queue ? sc_arena_alloc(&session->arena, sizeof(*lane->one)) : NULL;
 		if (lane->one)
 			*lane->one = 1;
