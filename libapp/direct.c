@@ -63,7 +63,6 @@ static void lane_open(struct lane *lane, struct sc_session *session, const struc
 	ring_init(&lane->ring, session->mem, at);
 	lane->shared_queue = true;
 	lane->flushed_tail = lane->ring.sq.sqe_tail;
-	lane->marker_tail = lane->ring.sq.sqe_tail;
 	lane->cpu = (int)at->cpu;
 	lane->buf_ring = (struct io_uring_buf_ring *)(session->mem + at->buf_ring_off);
 	lane->bufs = session->mem + at->bufs_off;
@@ -243,14 +242,24 @@ static int alive(struct sc_session *session)
 	return poll(&control, 1, 0) > 0 ? -EOWNERDEAD : 0;
 }
 
-/* A dead poller looks like a sleeping one. Looked at now and then, so that a program that never sleeps learns of it. */
-static int alive_now_and_then(struct sc_session *session)
+/*
+ * A program that never sleeps in epoll_wait must learn of the loss too. It is looked for when nothing has completed for a
+ * while, so that a busy program makes no system call for it.
+ */
+static int alive_if_quiet(struct sc_session *session)
 {
-	int64_t now = sc_session_now_ms();
+	int64_t now;
 
-	if (now - session->checked_ms < CHECK_MS)
+	if (sc_session_ready(session)) {
+		session->quiet_ms = 0;
 		return 0;
-	session->checked_ms = now;
+	}
+	now = sc_session_now_ms();
+	if (!session->quiet_ms)
+		session->quiet_ms = now;
+	if (now - session->quiet_ms < CHECK_MS)
+		return 0;
+	session->quiet_ms = now;
 	return alive(session);
 }
 
@@ -279,7 +288,6 @@ static int doorbell_ring(struct lane *lane)
 static int lane_submit(struct lane *lane)
 {
 	struct io_uring_sq *sq = &lane->ring.sq;
-	unsigned int flags;
 	int err = 0;
 
 	if (sq->sqe_tail != lane->flushed_tail) {
@@ -292,13 +300,10 @@ static int lane_submit(struct lane *lane)
 		if (IO_URING_READ_ONCE(*sq->kflags) & IORING_SQ_NEED_WAKEUP)
 			err = doorbell_ring(lane);
 	}
-	flags = IO_URING_READ_ONCE(*sq->kflags);
-	if (!err && flags & IORING_SQ_CQ_OVERFLOW && !io_uring_cq_ready(&lane->ring)) {
+	if (!err && IO_URING_READ_ONCE(*sq->kflags) & IORING_SQ_CQ_OVERFLOW && !io_uring_cq_ready(&lane->ring)) {
 		lane->session->counters.cq_overflow++;
 		err = kick(lane);
 	}
-	if (!err && flags & IORING_SQ_NEED_WAKEUP)
-		err = alive_now_and_then(lane->session);
 	return err;
 }
 
@@ -306,24 +311,40 @@ static int direct_submit(struct sc_session *session)
 {
 	int err = 0;
 
+	if (session->armed)
+		events_enable(session, false);
+	session->armed = false;
 	for (unsigned int i = 0; i < session->lane_cnt && !err; i++)
 		err = lane_submit(&session->lanes[i]);
+	return err ? err : alive_if_quiet(session);
+}
+
+/* Takes wake-ups, sleeping up to timeout_ms for the first. What a marker was queued for has happened, if it was that. */
+static int wakeups_take(struct sc_session *session, int timeout_ms)
+{
+	struct epoll_event events[EPOLL_EVENTS];
+	int cnt = epoll_wait(session->fd, events, EPOLL_EVENTS, timeout_ms), err = cnt < 0 ? -errno : 0;
+
+	for (int i = 0; i < cnt; i++) {
+		if (events[i].data.u32 < session->lane_cnt)
+			session->lanes[events[i].data.u32].marker_pending = false;
+		else
+			err = -EOWNERDEAD;
+	}
 	return err;
 }
 
 static int direct_arm(struct sc_session *session)
 {
-	struct epoll_event stale[EPOLL_EVENTS];
 	int err = direct_submit(session);
 
+	if (!err)
+		err = wakeups_take(session, 0); /* old ones */
 	if (err)
 		return err;
-	(void)epoll_wait(session->fd, stale, EPOLL_EVENTS, 0);
 	events_enable(session, true);
-	if (!sc_session_ready(session))
-		return 0;
-	events_enable(session, false);
-	return 1;
+	session->armed = true;
+	return sc_session_ready(session);
 }
 
 static inline void cpu_relax(void)
@@ -368,13 +389,16 @@ static bool queue_long(const struct lane *lane)
 	return lane->ring.sq.sqe_tail - io_uring_smp_load_acquire(lane->ring.sq.khead) >= MARKER_QUEUE;
 }
 
+/*
+ * Whether one is under way is not told by the SQ head, which the kernel moves only after the batch that wrote to us. As
+ * long as no wake-up of the lane was taken since it was queued, its wake-up is still to come.
+ */
 static bool marker_set(struct lane *lane)
 {
-	struct io_uring_sq *sq = &lane->ring.sq;
 	struct io_uring_sqe *sqe;
 
-	if ((int)(lane->marker_tail - io_uring_smp_load_acquire(sq->khead)) > 0)
-		return true; /* one is before the poller already */
+	if (lane->marker_pending)
+		return true;
 	sqe = lane->one ? io_uring_get_sqe(&lane->ring) : NULL;
 	if (!sqe)
 		return false;
@@ -382,7 +406,7 @@ static bool marker_set(struct lane *lane)
 			    sizeof(*lane->one), 0);
 	sqe->flags |= IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
 	io_uring_sqe_set_data64(sqe, MARKER_TAG);
-	lane->marker_tail = sq->sqe_tail;
+	lane->marker_pending = true;
 	return true;
 }
 
@@ -414,23 +438,17 @@ static bool ready_now(const struct sc_session *session)
 
 static int direct_wait(struct sc_session *session, int timeout_ms)
 {
-	struct epoll_event events[EPOLL_EVENTS];
-	int cnt = 0, err = direct_submit(session);
+	int err = direct_submit(session);
 
 	if (err || ready_now(session) || (session->spin_us && spin(session)))
 		return err;
 	if (wake_arrange(session)) {
 		err = direct_submit(session); /* the markers */
-		if (!err) {
-			session->counters.sleeps++;
-			cnt = epoll_wait(session->fd, events, EPOLL_EVENTS, timeout_ms);
-			err = cnt < 0 ? -errno : 0;
-		}
+		session->counters.sleeps++;
+		if (!err)
+			err = wakeups_take(session, timeout_ms);
 	}
 	events_enable(session, false);
-	for (int i = 0; i < cnt; i++)
-		if (events[i].data.u32 == UINT32_MAX)
-			err = -EOWNERDEAD;
 	return err;
 }
 

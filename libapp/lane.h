@@ -99,7 +99,7 @@ struct lane {
 	/* direct engine */
 	bool shared_queue;     /* its consumer looks at the tail by itself: publish at once */
 	uint32_t flushed_tail; /* SQ tail up to which the poller is known to be awake */
-	uint32_t marker_tail;  /* SQ tail just after the last marker */
+	bool marker_pending;   /* a marker was queued, and no wake-up of this lane has been taken since */
 	uint64_t *one;	       /* what a marker writes */
 	int event_fd, doorbell_fd;
 	bool doorbell_armed;

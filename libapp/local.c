@@ -188,9 +188,10 @@ static int local_arm(struct sc_session *session)
 		return err;
 	(void)eventfd_read(session->fd, &stale);
 	(void)io_uring_cq_eventfd_toggle(ring, true);
-	/* D: enabling before the last look; matches the kernel's full barrier (cmpxchg) when it adds work. */
+	/* D: enabling before the last look, by the kernel itself: it runs what was added before it could see the flag. */
 	sc_barrier_full();
-	if (!sc_session_ready(session) && !(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN))
+	(void)io_uring_get_events(ring);
+	if (!sc_session_ready(session))
 		return 0;
 	(void)io_uring_cq_eventfd_toggle(ring, false);
 	return 1;

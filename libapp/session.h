@@ -69,7 +69,8 @@ struct sc_session {
 
 	int fd;	     /* what sc_fd hands out */
 	int control; /* direct: socket to the engine */
-	int64_t checked_ms; /* direct: when the control socket was looked at last */
+	int64_t quiet_ms;   /* direct: since when no completion was seen, 0: there were some */
+	bool armed;	    /* direct: sc_arm has asked for wake-ups */
 	struct sc_counters counters;
 	char fallback_reason[160];
 };

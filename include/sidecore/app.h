@@ -83,7 +83,8 @@ void sc_free(struct sc_session *session, void *mem);
  * namespace and with its rights. Accepting begins at once and runs ahead of the application by at most 64 connections
  * per listening socket; what comes beyond waits in the backlog.
  *
- * -EINVAL not an address; -EADDRINUSE, -EACCES, -EADDRNOTAVAIL as bind; -ENOSPC too many listeners; -EPIPE the engine is gone.
+ * -EINVAL not an address; -EADDRINUSE, -EACCES, -EADDRNOTAVAIL as bind; -ENOSPC too many listeners; -EOWNERDEAD the engine is
+ * gone.
  */
 int sc_listen(struct sc_session *session, const char *address, uint16_t port, int backlog,
 	      struct sc_listener **ret_listener);
