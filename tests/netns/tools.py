@@ -285,7 +285,7 @@ class Customer(threading.Thread):
         while not self.ending.is_set():
             try:
                 self.visit()
-            except OSError as error:
+            except Exception as error:  # pylint: disable=broad-except  # a thread that dies would only be silent
                 self.errors.append(repr(error))
                 time.sleep(0.05)
 
