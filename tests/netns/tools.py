@@ -135,14 +135,17 @@ def owner(pid):
 
 
 class Httpd(Daemon):
-    """examples/httpd as a user without any right, on both address families; says: the engine it ends up with."""
+    """
+    examples/httpd as a user without any right, on both address families; says: the engine it ends up with; wrapper: a
+    command that runs it.
+    """
 
-    def __init__(self, lab, root, *options, engine="direct", says=None, uid=NOBODY, port=PORT):
+    def __init__(self, lab, root, *options, engine="direct", says=None, uid=NOBODY, port=PORT, wrapper=()):
         lab.dir.chmod(0o755)
         program = lab.dir / "httpd"
         if not program.exists():  # where every user may run it: the build folder may be in somebody's private home
             shutil.copy(lab.bin("httpd"), program)
-        argv = [program, "--engine", engine, "--address", "::", "--port", port, "--root", root, *options]
+        argv = [*wrapper, program, "--engine", engine, "--address", "::", "--port", port, "--root", root, *options]
         if engine == "direct":
             argv += ["--socket", lab.dir / "ringsvc.sock"]
         self.port = port
