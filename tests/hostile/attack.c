@@ -164,7 +164,7 @@ static void scribbled_rings(struct session *session, struct chance *chance)
 
 static void scribbled_channel(struct session *session, struct chance *chance)
 {
-	scribble(session->mem + chance_below(chance, (__u32)session->len) / 8 * 8, 4096 - 8, chance);
+	scribble(session->mem + chance_below(chance, (__u32)session->len - 4096) / 8 * 8, 4096, chance);
 }
 
 static void resized_channel(struct session *session, struct chance *chance)
