@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Attacks on the control socket, on the channel's memory and, through forged requests, on the engine's own descriptors. */
+/* Attacks on the control socket, on the channel's memory and, by forged requests, on the engine's own descriptors. */
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <string.h>

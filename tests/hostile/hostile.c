@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* An application that does all it can to break sidecore-ringsvc, for a bounded time, in an order that a seed repeats. */
+/* An application that does all it can to break sidecore-ringsvc, for a bounded time, in an order a seed repeats. */
 #include <err.h>
 #include <signal.h>
 #include <stdio.h>

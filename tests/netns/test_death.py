@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tools import (NOBODY, PORT, Http, Httpd, Ringsvc, channels, connections, gone, memory_kib, server_sockets, wait_until)
+from tools import (NOBODY, PORT, Http, Httpd, Ringsvc, channels, connections, gone, memory_kib, server_sockets,
+                   wait_until)
 
 # From the death of an app to the end of all it had.
 RELEASE_S = 0.1
@@ -186,7 +187,8 @@ def test_app_killed_at_any_moment(lab, ringsvc, small_site):
     before, broker_before = files(), ringsvc.files()
     for step in range(40):
         app = lab.server.popen("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", lab.dir / "httpd",
-                               "--engine", "direct", "--socket", ringsvc.socket, "--root", small_site.dir, "--port", PORT)
+                               "--engine", "direct", "--socket", ringsvc.socket, "--root", small_site.dir,
+                               "--port", PORT)
         time.sleep(step * 0.0008)
         app.kill()
         app.wait()

@@ -38,6 +38,12 @@ def as_nobody(*command):
     return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
 
 
+def attach(lab, bpffs, *wrapper):
+    """What the loader says when it attaches, run by a wrapper."""
+    return lab.server.run(*wrapper, lab.bin("sidecore-loader"), "attach", "sv0", "--cpus", SERVICE_CPU, "--service",
+                          f"tcp/{PORT}", "--bpffs", bpffs, check=False)
+
+
 @pytest.fixture
 def run(lab, small_site):
     """Runs a built program in the server's namespace with a place to look for ringsvc; uid and a wrapper on request."""
@@ -58,7 +64,7 @@ def run(lab, small_site):
     return run_it
 
 
-# --- usage -------------------------------------------------------------------------------------------------------------
+# --- usage ------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_unknown_option(lab, program):
@@ -99,13 +105,13 @@ def test_bad_value(lab, program, args, words):
     one_line(lab.server.run(lab.bin(program), *args, check=False), 2, program, *words)
 
 
-# --- the machine -------------------------------------------------------------------------------------------------------
+# --- the machine ------------------------------------------------------------------------------------------------------
 
 def test_no_such_interface(lab):
     done = lab.loader("attach", "nosuch0", "--cpus", SERVICE_CPU, check=False)
     one_line(done, 1, "nosuch0", "no such interface|No such device", "ip ")
-    one_line(lab.client.run(lab.bin("xdpload"), "--iface", "nosuch0", "--target", f"{lab.server.ip4}:{PORT}", check=False),
-             1, "nosuch0")
+    target = f"{lab.server.ip4}:{PORT}"
+    one_line(lab.client.run(lab.bin("xdpload"), "--iface", "nosuch0", "--target", target, check=False), 1, "nosuch0")
 
 
 @pytest.mark.parametrize("command", [["attach", "sv0", "--cpus", "0"], ["detach", "sv0"], ["status"], ["clean"],
@@ -129,9 +135,8 @@ def test_no_btf(lab):
     """Hidden behind an empty directory, in a mount namespace of this one process."""
     empty = lab.dir / "empty"
     empty.mkdir()
-    done = lab.server.run("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /sys/kernel/btf && exec "$@"', empty,
-                          lab.bin("sidecore-loader"), "attach", "sv0", "--cpus", SERVICE_CPU, "--service", f"tcp/{PORT}",
-                          "--bpffs", lab.bpffs, check=False)
+    hidden = 'mount --bind "$0" /sys/kernel/btf && exec "$@"'
+    done = attach(lab, lab.bpffs, "unshare", "--mount", "sh", "-c", hidden, empty)
     one_line(done, 1, "/sys/kernel/btf/vmlinux", "BTF", "CONFIG_DEBUG_INFO_BTF")
     assert lab.server.xdp_id() == 0 and list(lab.bpffs.rglob("*/steer")) == []
 
@@ -169,7 +174,7 @@ def test_root_that_is_not_there(lab):
         one_line(lab.server.run(lab.bin(server), "--root", "/nowhere", check=False), 1, "/nowhere", "No such file")
 
 
-# --- the service -------------------------------------------------------------------------------------------------------
+# --- the service ------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("server", ["httpd", "echo"])
 def test_no_ringsvc(run, server):
@@ -257,7 +262,7 @@ def test_service_that_is_wrong(run, lab, answer, words):
         one_line(run("httpd", "--engine", "direct"), 1, "httpd", *words)
 
 
-# --- the kernel --------------------------------------------------------------------------------------------------------
+# --- the kernel -------------------------------------------------------------------------------------------------------
 
 LACKS = [("io_uring_setup", errno.ENOSYS), ("io_uring_setup", errno.EPERM),
          (f"io_uring_register={REGISTER_PBUF_RING}", errno.EINVAL)]
@@ -274,14 +279,12 @@ def test_kernel_without_io_uring(run, lab, call, error):
 
 
 def test_kernel_without_bpf(lab):
-    done = lab.server.run(lab.bin("norights"), "bpf", errno.EPERM, lab.bin("sidecore-loader"), "attach", "sv0", "--cpus",
-                          SERVICE_CPU, "--bpffs", lab.bpffs, check=False)
+    done = attach(lab, lab.bpffs, lab.bin("norights"), "bpf", errno.EPERM)
     one_line(done, 1, "sv0|bpf", "not permitted", "root|lockdown")
 
 
 def test_bpffs_that_is_none(lab):
-    done = lab.server.run(lab.bin("sidecore-loader"), "attach", "sv0", "--cpus", SERVICE_CPU, "--bpffs", lab.dir, check=False)
-    one_line(done, 1, re.escape(str(lab.dir)), "not a BPF file system|bpffs|mount")
+    one_line(attach(lab, lab.dir), 1, re.escape(str(lab.dir)), "not a BPF file system|bpffs|mount")
 
 
 def test_loader_leaves_another_program_alone(lab):
@@ -290,7 +293,7 @@ def test_loader_leaves_another_program_alone(lab):
     other.mkdir()
     subprocess.run(["mount", "-t", "bpf", "sclab", other], check=True)
     try:
-        done = lab.server.run(lab.bin("sidecore-loader"), "attach", "sv0", "--cpus", SERVICE_CPU, "--bpffs", other, check=False)
+        done = attach(lab, other)
     finally:
         subprocess.run(["umount", other], check=True)
     one_line(done, 1, "sv0", "not ours", "remove it")

@@ -2,8 +2,8 @@
 """
 A hostile application against the service, while honest ones of other users are served.
 
-Apps of one trust domain share an engine, and one of them may break it for the others: that is the design (docs/security.md).
-So the honest ones here are of other users, and must notice nothing.
+Apps of one trust domain share an engine, and one of them may break it for the others: that is the design
+(docs/security.md). So the honest ones here are of other users, and must notice nothing.
 """
 
 import random

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The whole path under traffic: XDP steers on the veth, an engine serves, a client in the other namespace checks the bytes."""
+"""The whole path under traffic: XDP steers, an engine serves, a client in another namespace checks the bytes."""
 
 import contextlib
 import hashlib
@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from tools import (APP_CPU, PORT, SERVICE_CPU, Customer, Http, Httpd, Ringsvc, connections, server_sockets, stop_and_continue,
-                   wait_until, wrk, wrk_result)
+from tools import (APP_CPU, PORT, SERVICE_CPU, Customer, Http, Httpd, Ringsvc, connections, server_sockets,
+                   stop_and_continue, wait_until, wrk, wrk_result)
 
 FAMILIES = [socket.AF_INET, socket.AF_INET6]
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() says RST

@@ -67,12 +67,13 @@ def test_no_system_call_between_requests(traced, small_site, name):
 def test_local_engine_is_seen_to_make_them(lab, small_site):
     """So that a trace that shows nothing would not pass for proof."""
     httpd = Httpd(lab, small_site.dir, engine="local")
-    strace = lab.server.popen("strace", "-f", "-c", "-e", "trace=io_uring_enter", "-p", httpd.pid, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.PIPE)
+    strace = lab.server.popen("strace", "-f", "-c", "-e", "trace=io_uring_enter", "-p", httpd.pid,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert "attached" in strace.stderr.readline()
     rounds([Http(sock) for sock in connections(lab, 4)], "/small", small_site.bodies["small"], 400)
     assert httpd.stop() == 0
-    [row] = [line.split() for line in strace.communicate(timeout=10)[1].splitlines() if line.endswith(" io_uring_enter")]
+    table = strace.communicate(timeout=10)[1].splitlines()
+    [row] = [line.split() for line in table if line.endswith(" io_uring_enter")]
     assert int(row[3]) >= 100
 
 

@@ -39,7 +39,7 @@ def kernel_trouble():
     return [line for line in said.splitlines() if KERNEL_TROUBLE.search(line)]
 
 
-# --- processes ---------------------------------------------------------------------------------------------------------
+# --- processes --------------------------------------------------------------------------------------------------------
 
 def processes():
     """Every process as (pid, parent's pid, name)."""
@@ -149,10 +149,12 @@ class Httpd(Daemon):
         if engine == "direct":
             argv += ["--socket", lab.dir / "ringsvc.sock"]
         self.port = port
+        # The service takes back what a former one had within a tenth of a second of its end, not before it.
+        assert wait_until(lambda: server_sockets(lab, port) == 0, 1), f"port {port} is not given back"
         super().__init__(lab, lab.server, argv, f"listening on [::]:{port} (engine {says or engine}", uid)
 
 
-# --- the network -------------------------------------------------------------------------------------------------------
+# --- the network ------------------------------------------------------------------------------------------------------
 
 def in_namespace(netns, work):
     """Runs work() in a thread of that network namespace: sockets made there belong to it wherever they are used."""
@@ -201,7 +203,7 @@ def server_sockets(lab, port=PORT):
     return in_namespace(lab.server.netns, read)
 
 
-# --- HTTP --------------------------------------------------------------------------------------------------------------
+# --- HTTP -------------------------------------------------------------------------------------------------------------
 
 class Http:
     """One keep-alive connection."""
