@@ -12,6 +12,7 @@ import time
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 IDLE, IOWAIT, STEAL = 3, 4, 7
 BACKGROUND_MAX = 0.1
+FOREIGN_MAX = 0.25  # of the busy time; about 0.15 is what going idle and coming back costs
 
 
 def idle_s(cpu):

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import time
 
 from .process import run
 from .trouble import Failure
@@ -105,6 +106,16 @@ def public_copy(network, program):
     return copy
 
 
+def wait_port_free(network, timeout_s=2):
+    """The sockets of a ring end a little after the process that had it: the kernel closes them in the background."""
+    end = time.monotonic() + timeout_s
+    while network.server.run("ss", "-H", "-l", "-t", "-n", f"sport = :{PORT}").strip():
+        if time.monotonic() > end:
+            raise Failure(f"port {PORT}: still listened on {timeout_s} s after its server ended: see whether a program "
+                          "of an earlier run is left")
+        time.sleep(0.01)
+
+
 @contextlib.contextmanager
 def serving(network, roles, name, site, xdp):
     """One server for the time of a `with`, pinned to the application's core, its packets to the core that serves them.
@@ -120,6 +131,7 @@ def serving(network, roles, name, site, xdp):
             stack.enter_context(steered(network, roles.service if name == "direct" else roles.app))
         else:
             network.server.receive_on(roles.app)
+        wait_port_free(network)
         process = network.server.start(stack, program, public_copy(network, program), *options, *extra,
                                        "--address", "::", "--port", PORT, "--root", site.root,
                                        cpu=roles.app, unprivileged=True)
