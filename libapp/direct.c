@@ -22,7 +22,7 @@
 #include "reason.h"
 #include "session.h"
 
-enum { CHECK_MS = 10, EPOLL_EVENTS = 8, MARKER_QUEUE = 8 };
+enum { CHECK_MS = 10, GOODBYE_MS = 500, EPOLL_EVENTS = 8, MARKER_QUEUE = 8 };
 #define MARKER_TAG (~1ULL) /* of no connection: dispatch ignores it */
 
 #define PATH_SYSTEM "/run/sidecore/ringsvc.sock"
@@ -204,14 +204,24 @@ static int direct_open(struct sc_session *session, const struct settings *set)
 	return open_at(session, set, PATH_SYSTEM);
 }
 
+/* The service hangs up when it has taken everything back: from then on the ports are free. */
+static void goodbye(struct sc_session *session)
+{
+	struct pollfd control = { .fd = session->control, .events = POLLIN };
+
+	if (!shutdown(session->control, SHUT_WR))
+		(void)poll(&control, 1, GOODBYE_MS);
+	(void)close(session->control);
+}
+
 static void direct_close(struct sc_session *session)
 {
+	goodbye(session);
 	for (unsigned int i = 0; i < session->lane_cnt; i++) {
 		(void)close(session->lanes[i].event_fd);
 		(void)close(session->lanes[i].doorbell_fd);
 	}
 	(void)close(session->fd);
-	(void)close(session->control); /* the service takes everything back */
 	(void)munmap(session->mem, session->mem_len);
 	free(session->lanes);
 }
@@ -250,10 +260,8 @@ static int alive_if_quiet(struct sc_session *session)
 {
 	int64_t now;
 
-	if (sc_session_ready(session)) {
-		session->quiet_ms = 0;
+	if (sc_session_ready(session))
 		return 0;
-	}
 	now = sc_session_now_ms();
 	if (!session->quiet_ms)
 		session->quiet_ms = now;

@@ -220,6 +220,8 @@ static int reap(struct sc_session *session, struct sink *sink)
 	for (unsigned int i = 0; i < session->lane_cnt && sink->cnt < sink->max; i++)
 		sc_lane_reap(&session->lanes[(session->next_lane + i) % session->lane_cnt], sink);
 	session->next_lane = (session->next_lane + 1) % session->lane_cnt;
+	if (sink->cnt)
+		session->quiet_ms = 0;
 	if (!sink->cnt && session->lost && !session->lost_told && sink->max) {
 		session->lost_told = true;
 		sink->events[sink->cnt++] = (struct sc_event){ .type = SC_EVENT_LOST, .result = session->lost };

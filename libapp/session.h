@@ -69,7 +69,7 @@ struct sc_session {
 
 	int fd;	     /* what sc_fd hands out */
 	int control; /* direct: socket to the engine */
-	int64_t quiet_ms;   /* direct: since when no completion was seen, 0: there were some */
+	int64_t quiet_ms; /* direct: since when there were no completions, 0: there were some */
 	bool armed;	    /* direct: sc_arm has asked for wake-ups */
 	struct sc_counters counters;
 	char fallback_reason[160];

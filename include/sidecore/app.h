@@ -4,8 +4,8 @@
  *
  * A session is a channel to one engine. Connections are accepted and read ahead for the application; what happened is
  * told by events. All functions return 0 or a count, or -errno; none prints, exits or touches errno. A session and all
- * that belongs to it is used by one thread at a time. Nothing blocks but sc_open, sc_listen (both talk to the service)
- * and sc_wait.
+ * that belongs to it is used by one thread at a time. Nothing blocks but sc_open, sc_close_session, sc_listen (they talk to
+ * the service) and sc_wait.
  */
 #ifndef SIDECORE_APP_H
 #define SIDECORE_APP_H
@@ -59,7 +59,10 @@ struct sc_options {
  */
 int sc_open(const struct sc_options *options, struct sc_session **ret_session);
 
-/* Gives all back: connections are closed, pointers into the session die. NULL is fine. */
+/*
+ * Gives all back: connections are closed, what is not sent yet is dropped, pointers into the session die. Waits until the
+ * service is done with it (some milliseconds, at most half a second), so that ports are free then. NULL is fine.
+ */
 void sc_close_session(struct sc_session *session);
 
 /*
