@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -94,23 +95,47 @@ static void accept_app(struct broker *broker)
 	(void)close(conn);
 }
 
+// A hostile app can ruin one engine after the other.
+static enum sc_log_level level_of_failure(struct broker *broker, uid_t uid)
+{
+	return sc_quota_admit(&broker->roster.quota, uid, now_ms()) ? SC_LOG_ERROR : SC_LOG_DEBUG;
+}
+
+static void tell_number_of_failures(struct broker *broker, uint64_t until_ms)
+{
+	char who[32] = "other users";
+	unsigned int cnt;
+	uid_t uid;
+
+	while (sc_quota_take_due(&broker->roster.quota, until_ms, &uid, &cnt)) {
+		if (uid != SC_QUOTA_OTHERS)
+			(void)snprintf(who, sizeof(who), "uid %u", uid);
+		sc_error("engines of %s: %u more failed within %d s: see what its apps do; --verbose tells of each",
+			 who, cnt, SC_QUOTA_MS / 1000);
+	}
+}
+
 static void engine_died(struct broker *broker, struct sc_engine *engine)
 {
 	pid_t pid = engine->pid;
 	uid_t uid = engine->domain.uid;
 	bool expected = engine->told_to_end;
 	int status = sc_roster_reap(&broker->roster, engine);
+	enum sc_log_level level;
 
-	if (expected || (WIFEXITED(status) && !WEXITSTATUS(status)))
+	if (expected || (WIFEXITED(status) && !WEXITSTATUS(status))) {
 		sc_debug("engine %d: ended", pid);
-	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
-		sc_error("engine %d of uid %u: killed for a system call outside its list: its apps must open anew", pid,
-			 uid);
+		return;
+	}
+	level = level_of_failure(broker, uid);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		sc_log(level, "engine %d of uid %u: killed for a system call outside its list: its apps must open anew",
+		       pid, uid);
 	else if (WIFSIGNALED(status))
-		sc_error("engine %d of uid %u: killed by signal %d: its apps must open anew", pid, uid,
-			 WTERMSIG(status));
+		sc_log(level, "engine %d of uid %u: killed by signal %d: its apps must open anew", pid, uid,
+		       WTERMSIG(status));
 	else
-		sc_error("engine %d of uid %u: gave up: its apps must open anew", pid, uid);
+		sc_log(level, "engine %d of uid %u: gave up: its apps must open anew", pid, uid);
 }
 
 static void engine_spoke(struct broker *broker, struct sc_engine *engine)
@@ -120,8 +145,9 @@ static void engine_spoke(struct broker *broker, struct sc_engine *engine)
 	if (!err || err == -EAGAIN)
 		return;
 	if (err != -EPIPE) { // a dying engine's end; how it died comes by its pidfd
-		sc_error("engine %d of uid %u: sent what is no report: killed: its apps must open anew", engine->pid,
-			 engine->domain.uid);
+		sc_log(level_of_failure(broker, engine->domain.uid),
+		       "engine %d of uid %u: sent what is no report: killed: its apps must open anew", engine->pid,
+		       engine->domain.uid);
 		sc_engine_kill(engine);
 		engine->told_to_end = true;
 	}
@@ -167,6 +193,12 @@ static void handle(struct broker *broker, unsigned int tag)
 		engine_spoke(broker, engine);
 }
 
+// Of two timeouts, where -1 is none.
+static int sooner(int a_ms, int b_ms)
+{
+	return (unsigned int)a_ms < (unsigned int)b_ms ? a_ms : b_ms;
+}
+
 static void serve(struct broker *broker)
 {
 	struct epoll_event event;
@@ -174,7 +206,9 @@ static void serve(struct broker *broker)
 	int timeout_ms;
 
 	while (!broker->stopping || sc_roster_count(&broker->roster)) {
-		timeout_ms = sc_roster_dismiss_idle(&broker->roster, now_ms());
+		tell_number_of_failures(broker, now_ms());
+		timeout_ms = sooner(sc_roster_dismiss_idle(&broker->roster, now_ms()),
+				    sc_quota_timeout_ms(&broker->roster.quota, now_ms()));
 		if (broker->stopping) {
 			deadline = deadline ?: now_ms() + STOP_TIMEOUT_MS;
 			timeout_ms = deadline > now_ms() ? (int)(deadline - now_ms()) : 0;
@@ -185,6 +219,7 @@ static void serve(struct broker *broker)
 		else if (deadline && now_ms() >= deadline)
 			kill_all(broker);
 	}
+	tell_number_of_failures(broker, UINT64_MAX);
 }
 
 int sc_broker_run(const struct sc_config *config, const struct sc_jail *jail, const struct sc_broker_fds *fds)

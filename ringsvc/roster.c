@@ -49,6 +49,7 @@ static _Noreturn void run_child(struct sc_roster *roster, const struct sc_domain
 	fd = sc_jail_enter(roster->jail, config.user, self.uid, self.gid, fd, broker_pid);
 	// Apps will be able to read this memory: it must not tell of other domains
 	explicit_bzero(roster->engines, sizeof(roster->engines));
+	explicit_bzero(&roster->quota, sizeof(roster->quota));
 	sc_engine_run(&config, fd);
 }
 

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "domain.h"
 #include "jail.h"
+#include "quota.h"
 
 enum sc_roster_limit {
 	SC_ENGINES_MAX = 64,
@@ -34,6 +35,7 @@ struct sc_roster {
 	const struct sc_jail *jail;
 	int epoll_fd; /* engines are watched here */
 	struct sc_engine engines[SC_ENGINES_MAX];
+	struct sc_quota quota; /* of what is told of their ends */
 };
 
 /*
