@@ -8,6 +8,7 @@
 #include "options.h"
 #include "report.h"
 #include "site.h"
+#include "usage.h"
 #include "workers.h"
 
 struct options {
@@ -47,23 +48,21 @@ static const struct argp argp = {
 	.doc = "Serves the files of a directory over HTTP, without libapp: what examples/httpd is measured against.",
 };
 
-struct worker {
+struct job {
 	struct sc_handler *handler;
 	sc_baseline_serve_fn serve;
-	const char *engine;
-	bool stats;
 };
 
-static bool work(void *context, int listener)
+static bool work(void *context, const struct sc_worker *worker)
 {
-	struct worker *worker = context;
+	struct job *job = context;
 	char extra[64];
 
-	if (!worker->serve(worker->handler, listener))
+	if (!job->serve(job->handler, worker))
 		return false;
-	(void)snprintf(extra, sizeof(extra), ", \"engine\": \"%s\"", worker->engine);
-	if (worker->stats)
-		sc_report_stats(worker->handler->requests, extra);
+	(void)snprintf(extra, sizeof(extra), ", \"engine\": \"%s\"", worker->all->engine);
+	if (worker->all->options->stats)
+		sc_report_stats(job->handler->requests, extra);
 	return true;
 }
 
@@ -71,17 +70,23 @@ int sc_baseline_main(int argc, char **argv, const char *engine, sc_baseline_serv
 {
 	struct options options = { .listen = SC_LISTEN_OPTIONS_INIT, .site = SC_SITE_OPTIONS_INIT, .workers = 1 };
 	struct sc_handler handler;
-	struct worker worker = { .handler = &handler, .serve = serve, .engine = engine };
+	struct job job = { .handler = &handler, .serve = serve };
+	struct sc_workers workers = {
+		.engine = engine,
+		.options = &options.listen,
+		.serve = work,
+		.context = &job,
+	};
 	void *bodies;
 	bool ok;
 
-	sc_options_parse(&argp, argc, argv, &options);
-	worker.stats = options.listen.stats;
+	sc_usage_parse(&argp, 0, argc, argv, &options);
+	workers.cnt = options.workers;
 	sc_listen_raise_files();
 	if (!sc_listen_pin(&options.listen) || !sc_site_init(&handler, &options.site))
 		return EXIT_FAILURE;
 	bodies = aligned_alloc(SC_FILES_ALIGN, sc_files_bytes(handler.files));
-	ok = sc_site_load(&handler, bodies) && sc_workers_run(engine, &options.listen, options.workers, work, &worker);
+	ok = sc_site_load(&handler, bodies) && sc_workers_run(&workers);
 	free(bodies);
 	sc_site_exit(&handler);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -213,19 +213,20 @@ static bool turn(struct server *server)
 	return true;
 }
 
-static bool serve(struct sc_handler *handler, int listener)
+static bool serve(struct sc_handler *handler, const struct sc_worker *worker)
 {
-	struct server server = { .handler = handler, .listener = listener, .accepting = true };
+	struct server server = { .handler = handler, .listener = worker->listener, .accepting = true };
 
 	server.signals = sc_signals_fd();
 	server.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (server.signals < 0 || server.epoll < 0 ||
-	    !watch(&server, EPOLL_CTL_ADD, listener, EPOLLIN, &server.listener) ||
+	    !watch(&server, EPOLL_CTL_ADD, server.listener, EPOLLIN, &server.listener) ||
 	    !watch(&server, EPOLL_CTL_ADD, server.signals, EPOLLIN, &server.signals)) {
 		warn("epoll: raise the limit on open files (ulimit -n)");
 		return false;
 	}
 	sc_linger_init(&server.linger);
+	sc_worker_ready(worker);
 	while (turn(&server))
 		;
 	while (server.clients)

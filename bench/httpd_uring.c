@@ -359,9 +359,9 @@ static void free_all(struct server *server)
 	free(server->clients);
 }
 
-static bool serve(struct sc_handler *handler, int listener)
+static bool serve(struct sc_handler *handler, const struct sc_worker *worker)
 {
-	struct server server = { .handler = handler, .listener = listener, .accepting = true };
+	struct server server = { .handler = handler, .listener = worker->listener, .accepting = true };
 	int signals = sc_signals_fd();
 	bool ok = true;
 
@@ -375,8 +375,9 @@ static bool serve(struct sc_handler *handler, int listener)
 		return false;
 	}
 	sc_linger_init(&server.linger);
-	sc_uring_accept(&server.uring, listener);
+	sc_uring_accept(&server.uring, server.listener);
 	sc_uring_watch(&server.uring, signals);
+	sc_worker_ready(worker);
 	while (ok && !server.stopping)
 		ok = turn(&server);
 	sc_uring_exit(&server.uring);

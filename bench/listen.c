@@ -36,6 +36,20 @@ static socklen_t parse(const struct sc_listen_options *options, union address *a
 	return 0;
 }
 
+static const char *next_step(int err)
+{
+	switch (err) {
+	case -EACCES:
+		return "ports below 1024 need CAP_NET_BIND_SERVICE, choose a higher one";
+	case -EADDRINUSE:
+		return "choose another port, or stop the program that has it (ss -ltnp)";
+	case -EADDRNOTAVAIL:
+		return "no interface has this address (ip addr)";
+	default:
+		return "take an address of this machine and a free port";
+	}
+}
+
 static int set_up(int fd, union address *address, socklen_t len, int share)
 {
 	int one = 1;
@@ -62,8 +76,7 @@ int sc_listen_open(const struct sc_listen_options *options, bool share, uint16_t
 	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	err = fd < 0 ? -errno : set_up(fd, &address, len, share);
 	if (err) {
-		warnx("address %s port %u: %s: take an address of this machine and a free port", options->address,
-		      options->port, strerror(-err));
+		warnx("address %s port %u: %s: %s", options->address, options->port, strerror(-err), next_step(err));
 		if (fd >= 0)
 			close(fd);
 		return err;

@@ -44,6 +44,29 @@ static int add_bufs(struct sc_uring *uring)
 	return 0;
 }
 
+static const char *next_step(int err)
+{
+	switch (err) {
+	case -ENOSYS:
+	case -EINVAL:
+		return "the kernel lacks the feature, needs Linux 6.12";
+	case -EPERM:
+		return "set sysctl kernel.io_uring_disabled=0, or take away the seccomp filter that forbids it";
+	case -EMFILE:
+		return "raise the limit on open files (ulimit -n)";
+	case -ENOMEM:
+		return "raise the limit on locked memory (ulimit -l)";
+	default:
+		return "see dmesg for the kernel's words";
+	}
+}
+
+static int refuse(const char *what, int err)
+{
+	warnx("%s: %s: %s", what, strerror(-err), next_step(err));
+	return err;
+}
+
 int sc_uring_init(struct sc_uring *uring)
 {
 	struct io_uring_params params = {
@@ -56,20 +79,23 @@ int sc_uring_init(struct sc_uring *uring)
 	memset(uring, 0, sizeof(*uring));
 	uring->slots = slots_allowed();
 	err = io_uring_queue_init_params(ENTRIES, &uring->ring, &params);
-	if (err) {
-		warnx("io_uring: %s: needs Linux 6.6 and sysctl kernel.io_uring_disabled=0", strerror(-err));
-		return err;
-	}
+	if (err)
+		return refuse("io_uring", err);
 	err = io_uring_register_files_sparse(&uring->ring, uring->slots);
-	if (!err)
-		err = add_bufs(uring);
 	if (err) {
-		warnx("io_uring: %s: raise the limits on open files and locked memory (ulimit -n, -l)", strerror(-err));
-		sc_uring_exit(uring);
-		return err;
+		(void)refuse("io_uring file table", err);
+		goto err_ring;
+	}
+	err = add_bufs(uring);
+	if (err) {
+		(void)refuse("io_uring buffer ring", err);
+		goto err_ring;
 	}
 	(void)io_uring_register_ring_fd(&uring->ring);
 	return 0;
+err_ring:
+	sc_uring_exit(uring);
+	return err;
 }
 
 void sc_uring_exit(struct sc_uring *uring)

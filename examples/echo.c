@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "options.h"
 #include "signals.h"
+#include "usage.h"
 
 enum { EVENTS_MAX = 128 };
 
@@ -83,7 +84,7 @@ int main(int argc, char **argv)
 	struct sc_session *session;
 	bool ok;
 
-	sc_options_parse(&argp, argc, argv, &options);
+	sc_usage_parse(&argp, 0, argc, argv, &options);
 	sc_signals_catch();
 	if (!sc_listen_pin(&options.listen))
 		return EXIT_FAILURE;

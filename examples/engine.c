@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include "report.h"
+#include "usage.h"
 
 enum { PATIENCE_MS = 250 };
 
@@ -27,8 +28,7 @@ static enum sc_engine parse_name(struct argp_state *state, const char *name)
 	for (enum sc_engine engine = SC_ENGINE_LOCAL; engine <= SC_ENGINE_DIRECT; engine++)
 		if (!strcmp(name, sc_engine_name(engine)))
 			return engine;
-	argp_failure(state, argp_err_exit_status, 0, "--engine %s: not auto, local or direct: see --help", name);
-	return SC_ENGINE_AUTO;
+	sc_usage(state, "--engine %s: not auto, local or direct", name);
 }
 
 static error_t parse_engine(int key, char *arg, struct argp_state *state)

@@ -7,6 +7,7 @@
 #include "options.h"
 #include "signals.h"
 #include "site.h"
+#include "usage.h"
 
 enum {
 	EVENTS_MAX = 128,
@@ -101,7 +102,7 @@ int main(int argc, char **argv)
 	bool ok;
 
 	options.engine.conns = CONNS;
-	sc_options_parse(&argp, argc, argv, &options);
+	sc_usage_parse(&argp, 0, argc, argv, &options);
 	sc_signals_catch();
 	if (!sc_listen_pin(&options.listen) || !sc_site_init(&handler, &options.site))
 		return EXIT_FAILURE;

@@ -3,13 +3,11 @@
 #include <err.h>
 #include <errno.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "options.h"
-
-enum { USAGE_STATUS = 2 };
+#include "usage.h"
 
 static const struct argp_option listen_options[] = {
 	{ "address", 'a', "ADDRESS", 0, "Listen on this numeric address (default 0.0.0.0; :: for IPv6)", 0 },
@@ -28,8 +26,7 @@ unsigned long sc_option_number(const struct argp_state *state, const char *optio
 	errno = 0;
 	value = strtoul(arg, &end, 10);
 	if (*arg < '0' || *arg > '9' || *end || errno || value < min || value > max)
-		argp_failure(state, USAGE_STATUS, 0, "--%s %s: not a whole number of %lu to %lu: see --help", option,
-			     arg, min, max);
+		sc_usage(state, "--%s %s: not a whole number of %lu to %lu", option, arg, min, max);
 	return value;
 }
 
@@ -56,19 +53,6 @@ static error_t parse_listen(int key, char *arg, struct argp_state *state)
 }
 
 const struct argp sc_listen_argp = { .options = listen_options, .parser = parse_listen };
-
-static void print_version(FILE *stream, struct argp_state *state)
-{
-	fprintf(stream, "%s (Sidecore) %s\n", state->name, SC_VERSION);
-}
-
-void sc_options_parse(const struct argp *argp, int argc, char **argv, void *input)
-{
-	argp_program_version_hook = print_version;
-	argp_err_exit_status = USAGE_STATUS;
-	if (argp_parse(argp, argc, argv, 0, NULL, input))
-		exit(USAGE_STATUS);
-}
 
 bool sc_listen_pin(const struct sc_listen_options *options)
 {

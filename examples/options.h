@@ -43,9 +43,6 @@ extern const struct argp sc_listen_argp;
 unsigned long sc_option_number(const struct argp_state *state, const char *option, const char *arg, unsigned long min,
 			       unsigned long max);
 
-/* argp_parse, with our exit status for usage errors and the --version line. */
-void sc_options_parse(const struct argp *argp, int argc, char **argv, void *input);
-
 /* Keeps this thread, and those it starts, on the CPU asked for. False after a message. */
 bool sc_listen_pin(const struct sc_listen_options *options);
 

@@ -5,10 +5,12 @@ http_server := $(addprefix examples/,date.c files.c handler.c http.c linger.c mi
 
 programs += httpd
 httpd_src := $(addprefix examples/,httpd.c connection.c engine.c input.c pool.c) $(http_server)
+httpd_objs := cli/usage.c
 httpd_libs := $(libapp) -lllhttp
 
 programs += echo
 echo_src := $(addprefix examples/,echo.c engine.c options.c report.c signals.c)
+echo_objs := cli/usage.c
 echo_libs := $(libapp)
 
 tests += http_request

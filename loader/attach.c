@@ -14,6 +14,7 @@
 #include "kthread.h"
 #include "log.h"
 #include "services.h"
+#include "usage.h"
 
 enum {
 	OPTION_NO_FIFO = 0x200,

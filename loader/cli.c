@@ -1,70 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Command lines by argp, with a usage error always one line and exit code 2.
-#include <stdarg.h>
+// Dispatch to commands by table, and the options that all of them share.
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
 #include "log.h"
+#include "usage.h"
 
 enum {
 	OPTION_BPFFS = 0x100,
-	OPTION_USAGE,
 };
-
-void sc_usage(const struct argp_state *state, const char *fmt, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "%s: ", state->name);
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fprintf(stderr, "; see %s --help\n", state->name);
-	exit(SC_EXIT_USAGE);
-}
-
-/*
- * argp's own message for a bad option takes two lines. ARGP_NO_ERRS keeps it quiet, but --help as well: so the options
- * argp would add are our own, and lift the flag.
- */
-static error_t parse_help(int key, char *arg, struct argp_state *state)
-{
-	const char *word;
-
-	(void)arg;
-	state->flags &= ~(key == '?' || key == OPTION_USAGE ? ARGP_NO_ERRS : 0);
-	switch (key) {
-	case '?':
-		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
-		return 0;
-	case OPTION_USAGE:
-		argp_state_help(state, stdout, ARGP_HELP_USAGE | ARGP_HELP_EXIT_OK);
-		return 0;
-	case 'V':
-		puts(SC_PROGRAM " " SC_VERSION);
-		exit(SC_EXIT_OK);
-	case ARGP_KEY_ERROR:
-		word = state->argv[state->next - 1];
-		/* Within a cluster of short options getopt has not moved on yet. */
-		if (word[0] != '-' && state->next < state->argc)
-			word = state->argv[state->next];
-		sc_usage(state, "%s: unknown option, or its value is missing", word);
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp_option help_options[] = {
-	{ "help", '?', NULL, 0, "Give this help list", -1 },
-	{ "usage", OPTION_USAGE, NULL, 0, "Give a short usage message", 0 },
-	{ "version", 'V', NULL, 0, "Print program version", 0 },
-	{ 0 },
-};
-
-static const struct argp help_argp = { .options = help_options, .parser = parse_help };
-static const struct argp_child help_children[] = { { .argp = &help_argp }, { 0 } };
 
 static error_t parse_common(int key, char *arg, struct argp_state *state)
 {
@@ -90,13 +35,12 @@ static const struct argp_option common_options[] = {
 
 static const struct argp common_argp = { .options = common_options, .parser = parse_common };
 
-const struct argp_child sc_common_children[] = { { .argp = &common_argp }, { .argp = &help_argp }, { 0 } };
+const struct argp_child sc_common_children[] = { { .argp = &common_argp }, { 0 } };
 
 void sc_cli_parse(const struct argp *argp, int argc, char **argv, struct sc_common *input)
 {
 	input->bpffs = "/sys/fs/bpf";
-	/* Errors do not come back: the parsers exit. */
-	(void)argp_parse(argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, input);
+	sc_usage_parse(argp, 0, argc, argv, input);
 }
 
 struct dispatch {
@@ -153,14 +97,13 @@ int sc_cli_dispatch(const struct sc_command *table, const char *path, const char
 		.args_doc = "COMMAND [OPTION...]",
 		.doc = doc,
 		.help_filter = command_help,
-		.children = help_children,
 	};
 	struct dispatch dispatch = { .table = table };
 	char name[64];
 	int word = 1;
 
 	argv[0] = (char *)path;
-	(void)argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &dispatch);
+	sc_usage_parse(&argp, ARGP_IN_ORDER, argc, argv, &dispatch);
 	while (strcmp(argv[word], dispatch.chosen->name))
 		word++;
 	snprintf(name, sizeof(name), "%s %s", path, dispatch.chosen->name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Command lines: dispatch by table, options all commands share, one-line usage errors. */
+/* Command lines: dispatch by table, options all commands share. */
 #ifndef SC_LOADER_CLI_H
 #define SC_LOADER_CLI_H
 
@@ -15,9 +15,6 @@ struct sc_common {
 };
 
 extern const struct argp_child sc_common_children[];
-
-/* Prints "program: text; see program --help" and exits with SC_EXIT_USAGE. */
-void sc_usage(const struct argp_state *state, const char *fmt, ...) __attribute__((noreturn, format(printf, 2, 3)));
 
 /* Parses or exits. The first member of *input must be a struct sc_common; its defaults are set here. */
 void sc_cli_parse(const struct argp *argp, int argc, char **argv, struct sc_common *input);

@@ -6,7 +6,6 @@
 enum sc_exit {
 	SC_EXIT_OK = 0,
 	SC_EXIT_FAILURE = 1,
-	SC_EXIT_USAGE = 2,
 };
 
 struct sc_command {

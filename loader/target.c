@@ -7,6 +7,7 @@
 #include "device.h"
 #include "log.h"
 #include "target.h"
+#include "usage.h"
 
 static void take_word(struct sc_target *target, const char *word, struct argp_state *state)
 {
@@ -83,6 +84,10 @@ void sc_target_say_unreadable(const struct sc_place *place, int err)
 	if (err == -EPROTO)
 		sc_error("%s: attached by another version; run sidecore-loader detach %s, then attach again",
 			 place->ifname, place->ifname);
+	else if (err == -EPERM) /* bpf() itself, whatever is there: a file's permissions would be EACCES */
+		sc_error(
+			"%s: bpf(): %s; run it as root outside a user namespace, with kernel lockdown and seccomp filters off",
+			place->ifname, strerror(-err));
 	else
 		sc_error("%s: %s; run as the user who attached it", place->dir, strerror(-err));
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // sidecore-ringsvc: command line and start-up steps.
-#include <argp.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,10 +16,9 @@
 #include "listener.h"
 #include "log.h"
 #include "notify.h"
+#include "usage.h"
 
 enum { IDLE_MS_DEFAULT = 100, IDLE_MS_MAX = 3600 * 1000 };
-
-const char *argp_program_version = "sidecore-ringsvc " SC_VERSION;
 
 static const struct argp_option options[] = {
 	{ "cpus", 'c', "LIST", 0, "Dedicated cores, as 1 or 2-3,6; at most 16", 0 },
@@ -47,12 +45,12 @@ static void parse_cpus(const char *text, struct sc_config *config, struct argp_s
 	int cnt = sc_cpulist_parse(text, config->cpus, SC_LANES_MAX);
 
 	if (cnt == -E2BIG)
-		argp_error(state, "--cpus %s: more than %d CPUs: name fewer", text, SC_LANES_MAX);
+		sc_usage(state, "--cpus %s: more than %d CPUs, name fewer", text, SC_LANES_MAX);
 	if (cnt == -ERANGE)
-		argp_error(state, "--cpus %s: CPU number over %d: see /sys/devices/system/cpu/online", text,
-			   SC_CPU_MAX);
+		sc_usage(state, "--cpus %s: CPU number over %d, choose from /sys/devices/system/cpu/online", text,
+			 SC_CPU_MAX);
 	if (cnt < 0)
-		argp_error(state, "--cpus %s: not a list of CPUs: write it as 1 or 2-3,6", text);
+		sc_usage(state, "--cpus %s: not a list of CPUs such as 1 or 2-3,6", text);
 	config->cpu_cnt = cnt;
 }
 
@@ -62,7 +60,7 @@ static unsigned int parse_idle_ms(const char *text, struct argp_state *state)
 	long value = strtol(text, &end, 10);
 
 	if (*end || end == text || value < 1 || value > IDLE_MS_MAX)
-		argp_error(state, "--idle-ms %s: not a number from 1 to %d", text, IDLE_MS_MAX);
+		sc_usage(state, "--idle-ms %s: not a number from 1 to %d", text, IDLE_MS_MAX);
 	return value;
 }
 
@@ -86,12 +84,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'v':
 		sc_log_set_level(SC_LOG_DEBUG);
 		break;
-	case ARGP_KEY_ARG:
-		argp_error(state, "%s: unexpected argument: options begin with --", arg);
-		break;
 	case ARGP_KEY_END:
 		if (!config->cpu_cnt)
-			argp_error(state, "--cpus LIST is missing: name the cores to dedicate, as --cpus 1");
+			sc_usage(state, "--cpus LIST is missing, name the cores to dedicate, as --cpus 1");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -268,10 +263,7 @@ int main(int argc, char **argv)
 	};
 	int err;
 
-	argp_err_exit_status = 2;
-	err = argp_parse(&argp, argc, argv, 0, NULL, &service.config);
-	if (err)
-		return 2;
+	sc_usage_parse(&argp, 0, argc, argv, &service.config);
 	if (start(&service))
 		return 1;
 	announce(&service);

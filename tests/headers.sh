@@ -22,7 +22,7 @@ for header in include/sidecore/*.h; do
 	check C11 gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -I. -x c
 	check C++17 g++ -std=c++17 -Wall -Wextra -Werror -I. -x c++
 done
-for header in libapp/*.h loader/*.h ringsvc/*.h; do
+for header in cli/*.h libapp/*.h loader/*.h ringsvc/*.h; do
 	[ -e "$header" ] || continue
 	check C gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -I. -I"${header%/*}" -x c
 done

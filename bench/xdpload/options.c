@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The command line.
-#include <argp.h>
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "options.h"
-
-const char *argp_program_version = "xdpload (sidecore) " SC_VERSION;
+#include "usage.h"
 
 static const char doc[] =
 	"Load an HTTP/1.1 server from an XDP program on this end of its veth pair.\n"
@@ -46,7 +44,7 @@ static unsigned long number(struct argp_state *state, const char *name, const ch
 
 	value = strtoul(arg, &end, 10);
 	if (!isdigit((unsigned char)arg[0]) || *end || value < min || value > max)
-		argp_error(state, "%s: '%s' is not a number from %lu to %lu", name, arg, min, max);
+		sc_usage(state, "%s: '%s' is not a number from %lu to %lu", name, arg, min, max);
 	return value;
 }
 
@@ -57,7 +55,7 @@ static double time_s(struct argp_state *state, const char *name, const char *arg
 
 	value = strtod(arg, &end);
 	if (end == arg || *end || !isfinite(value) || value < 0 || value > 86400)
-		argp_error(state, "%s: '%s' is not a time from 0 to 86400 seconds", name, arg);
+		sc_usage(state, "%s: '%s' is not a time from 0 to 86400 seconds", name, arg);
 	return value;
 }
 
@@ -70,7 +68,7 @@ static void parse_target(struct argp_state *state, struct sc_probe *probe, const
 		memcpy(address, arg, (size_t)(colon - arg));
 	probe->target.sin_family = AF_INET;
 	if (inet_pton(AF_INET, address, &probe->target.sin_addr) != 1)
-		argp_error(state, "target: '%s' is not ADDR:PORT with an IPv4 address, like 10.0.0.1:8080", arg);
+		sc_usage(state, "target: '%s' is not ADDR:PORT with an IPv4 address, like 10.0.0.1:8080", arg);
 	probe->target.sin_port = htons((in_port_t)number(state, "target port", colon + 1, 1, 65535));
 	snprintf(probe->name, sizeof(probe->name), "%s:%u", address, ntohs(probe->target.sin_port));
 }
@@ -82,7 +80,7 @@ static void parse_path(struct argp_state *state, struct sc_probe *probe, const c
 	for (const char *p = arg; *p; p++)
 		good = good && isgraph((unsigned char)*p) && *p != '"' && *p != '\\';
 	if (!good)
-		argp_error(state, "path: '%s' is not a path: begin with / and percent-encode spaces and quotes", arg);
+		sc_usage(state, "path: '%s' is not a path: begin with / and percent-encode spaces and quotes", arg);
 	probe->path = arg;
 }
 
@@ -137,15 +135,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'j':
 		o->json = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "'%s' is no option: see --help", arg);
-		return 0;
 	case ARGP_KEY_END:
 		if (!o->probe.ifname || !o->probe.name[0])
-			argp_error(state, "--iface and --target are needed");
+			sc_usage(state, "--iface and --target are needed");
 		if (o->source_port + o->connections > 65536)
-			argp_error(state, "source-port: %u connections from port %u do not fit below 65536",
-				   o->connections, o->source_port);
+			sc_usage(state, "source-port: %u connections from port %u do not fit below 65536",
+				 o->connections, o->source_port);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -163,6 +158,5 @@ void sc_options_parse(struct sc_options *o, int argc, char **argv)
 		.duration_s = 10,
 		.warmup_s = 1,
 	};
-	argp_err_exit_status = 2;
-	argp_parse(&argp, argc, argv, 0, NULL, o);
+	sc_usage_parse(&argp, 0, argc, argv, o);
 }
