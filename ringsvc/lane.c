@@ -30,7 +30,7 @@ static const __u8 allowed_ops[] = {
 // What this file itself still needs when the ring runs
 static const __u8 allowed_registers[] = { IORING_REGISTER_FILES_UPDATE, IORING_REGISTER_SYNC_CANCEL };
 
-enum { ALLOWED_SQE_FLAGS = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK };
+enum { ALLOWED_SQE_FLAGS = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS };
 
 // Workers belong to the poller thread: set once, on the ring that brought it.
 static int pin_workers(int ring, unsigned int cpu)
