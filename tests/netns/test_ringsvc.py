@@ -795,7 +795,8 @@ def serve(path, keep=[]):  # pylint: disable=dangerous-default-value
             ports.append(listener.getsockname()[1])
         accept = request(OP_ACCEPT, fd=listener_slot, flags=FIXED_FILE, user_data=slot, file_index=slot + 1)
         if slot == SLOT_CONNS:
-            then[slot] = request(OP_RECV, fd=slot, flags=FIXED_FILE | BUFFER_SELECT, ioprio=RECV_MULTISHOT, user_data=100)
+            then[slot] = request(OP_RECV, fd=slot, flags=FIXED_FILE | BUFFER_SELECT, ioprio=RECV_MULTISHOT,
+                                 user_data=100)
         else:
             then[slot] = request(OP_SEND, fd=slot, flags=FIXED_FILE, user_data=101, length=8 << 20,
                                  msg_flags=socket.MSG_WAITALL, addr=app.header["base"] + app.header["arena_off"])
