@@ -3,6 +3,7 @@
 #include "roster.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,12 +17,21 @@
 #include "handover.h"
 #include "log.h"
 
+// Dead, though its death is not taken note of yet: an app handed to it would be lost.
+static bool has_died(const struct sc_engine *engine)
+{
+	struct pollfd death = { .fd = engine->pidfd, .events = POLLIN };
+
+	return poll(&death, 1, 0) > 0;
+}
+
 static struct sc_engine *find(struct sc_roster *roster, const struct sc_domain *domain)
 {
 	for (unsigned int i = 0; i < SC_ENGINES_MAX; i++) {
 		struct sc_engine *engine = &roster->engines[i];
 
-		if (engine->used && engine->fd >= 0 && sc_domain_equal(&engine->domain, domain))
+		if (engine->used && engine->fd >= 0 && sc_domain_equal(&engine->domain, domain) &&
+		    !has_died(engine))
 			return engine;
 	}
 	return NULL;
