@@ -127,13 +127,14 @@ int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int ma
 
 /*
  * The same, waiting for at least one event: timeout_ms < 0 for ever, 0 as sc_poll. Returns 0 when time ran out,
- * -EINTR if a signal handler ran.
+ * -EINTR if a signal handler ran or, on the local engine, the kernel had work for this thread: call again.
  */
 int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int max, int timeout_ms);
 
 /*
  * A descriptor for the application's own epoll or poll, readable when sc_poll may have events. It belongs to the
- * session. Before sleeping on it call sc_arm; go to sleep only if that returns 0.
+ * session. Before sleeping on it call sc_arm; go to sleep only if that returns 0. On the local engine the sleep may end with
+ * EINTR though no signal came: call sc_poll then, too.
  */
 int sc_fd(struct sc_session *session);
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Every field that crosses a process or language border, for whoever compares layouts: FIELD(struct, field). */
+#define ABI_STRUCTS(X)                                                                                               \
+	X(sc_lane) X(sc_channel) X(sc_ctl_msg) X(sc_steering) X(sc_service_key) X(sc_service) X(sc_service_count)
+
+#define ABI_FIELDS(X)                                                                                                \
+	X(sc_lane, sqes_off) X(sc_lane, buf_ring_off) X(sc_lane, bufs_off) X(sc_lane, sq_head_off)                   \
+	X(sc_lane, sq_tail_off) X(sc_lane, sq_flags_off) X(sc_lane, cq_head_off) X(sc_lane, cq_tail_off)             \
+	X(sc_lane, cq_flags_off) X(sc_lane, cqes_off) X(sc_lane, sq_entries) X(sc_lane, cq_entries)                  \
+	X(sc_lane, buf_cnt) X(sc_lane, buf_len) X(sc_lane, cpu) X(sc_lane, pad)                                      \
+	X(sc_channel, magic) X(sc_channel, version) X(sc_channel, lane_cnt) X(sc_channel, header_len)                \
+	X(sc_channel, features) X(sc_channel, channel_len) X(sc_channel, base) X(sc_channel, arena_off)              \
+	X(sc_channel, arena_len) X(sc_channel, conn_cnt) X(sc_channel, pad) X(sc_channel, lane)                      \
+	X(sc_ctl_msg, magic) X(sc_ctl_msg, version) X(sc_ctl_msg, type) X(sc_ctl_msg, status)                        \
+	X(sc_ctl_msg, reason) X(sc_ctl_msg, lane) X(sc_ctl_msg, slot) X(sc_ctl_msg, lane_cnt)                        \
+	X(sc_ctl_msg, conn_cnt) X(sc_ctl_msg, buf_cnt) X(sc_ctl_msg, buf_len) X(sc_ctl_msg, sq_entries)              \
+	X(sc_ctl_msg, pad) X(sc_ctl_msg, arena_len) X(sc_ctl_msg, channel_len)                                       \
+	X(sc_steering, schema) X(sc_steering, seed) X(sc_steering, cpus)                                             \
+	X(sc_service_key, family) X(sc_service_key, protocol) X(sc_service_key, port) X(sc_service_key, addr)        \
+	X(sc_service, row)                                                                                           \
+	X(sc_service_count, local) X(sc_service_count, steered) X(sc_service_count, arrived)                         \
+	X(sc_service_count, arrived_bytes)

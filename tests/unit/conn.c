@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A connection's states without a kernel: the queue is plain memory, the test plays the consumer, looks at what is asked and
+ * answers as the kernel may, in any order and with any result.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "session.h"
+
+enum { ENTRIES = 64, CONNS = 8, BUFS = 16, BUF_SHIFT = 8, ARENA = 1 << 20, WINDOW = 4, EVENTS = 32 };
+
+struct fake {
+	struct sc_session session;
+	struct lane lane;
+	struct io_uring_sqe sqes[ENTRIES];
+	struct io_uring_cqe cqes[ENTRIES];
+	unsigned int sq_head, sq_tail, sq_flags, cq_head, cq_tail, cq_flags;
+	struct sc_event events[EVENTS];
+	int event_cnt;
+};
+
+static int fake_submit(struct sc_session *session)
+{
+	struct io_uring_sq *sq = &session->lanes[0].ring.sq;
+
+	*sq->ktail = sq->sqe_tail;
+	return 0;
+}
+
+static const struct engine_ops fake_ops = { .submit = fake_submit };
+
+static void ring_init(struct fake *fake)
+{
+	fake->lane.ring = (struct io_uring){
+		.sq = { .khead = &fake->sq_head, .ktail = &fake->sq_tail, .kflags = &fake->sq_flags, .sqes = fake->sqes,
+			.ring_mask = ENTRIES - 1, .ring_entries = ENTRIES },
+		.cq = { .khead = &fake->cq_head, .ktail = &fake->cq_tail, .kflags = &fake->cq_flags, .cqes = fake->cqes,
+			.ring_mask = ENTRIES - 1, .ring_entries = ENTRIES },
+	};
+}
+
+static int setup(void **state)
+{
+	struct fake *fake = calloc(1, sizeof(*fake));
+	size_t bufs = BUFS << BUF_SHIFT, scratch = CONNS * sizeof(struct send_scratch);
+
+	fake->session.mem_len = 4096 + bufs + ARENA + scratch;
+	fake->session.mem = aligned_alloc(4096, (fake->session.mem_len + 4095) & ~(size_t)4095);
+	memset(fake->session.mem, 0, fake->session.mem_len);
+	fake->session.base = 0x100000; /* another process's address: what an SQE says must be translated */
+	fake->session.ops = &fake_ops;
+	fake->session.lanes = &fake->lane;
+	fake->session.lane_cnt = 1;
+	assert_int_equal(sc_arena_init(&fake->session.arena, fake->session.mem + 4096 + bufs, ARENA), 0);
+	ring_init(fake);
+	fake->lane.session = &fake->session;
+	fake->lane.buf_ring = (struct io_uring_buf_ring *)fake->session.mem;
+	fake->lane.bufs = fake->session.mem + 4096;
+	fake->lane.buf_cnt = BUFS;
+	fake->lane.buf_shift = BUF_SHIFT;
+	fake->lane.window = WINDOW;
+	fake->lane.recv_limit = 1000;
+	fake->lane.conn_cnt = CONNS;
+	fake->lane.scratch = (struct send_scratch *)(fake->session.mem + 4096 + bufs + ARENA);
+	assert_int_equal(sc_lane_init(&fake->lane), 0);
+	fake->session.listeners[0] = (struct sc_listener){ .session = &fake->session, .used = true };
+	fake->session.listeners[0].lane[0].open = true;
+	*state = fake;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fake *fake = *state;
+
+	sc_lane_exit(&fake->lane);
+	sc_arena_exit(&fake->session.arena);
+	free(fake->session.mem);
+	free(fake);
+	return 0;
+}
+
+/* --- the consumer's side --- */
+
+/* The next request asked for, or NULL. */
+static struct io_uring_sqe *asked(struct fake *fake)
+{
+	fake->event_cnt = 0;
+	(void)sc_poll(&fake->session, fake->events, 0);
+	return fake->sq_head == fake->sq_tail ? NULL : &fake->sqes[fake->sq_head++ & (ENTRIES - 1)];
+}
+
+static struct io_uring_sqe must_ask(struct fake *fake, int opcode)
+{
+	struct io_uring_sqe *sqe = asked(fake);
+
+	assert_non_null(sqe);
+	assert_int_equal(sqe->opcode, opcode);
+	return *sqe;
+}
+
+static void must_ask_nothing(struct fake *fake)
+{
+	assert_null(asked(fake));
+}
+
+/* The kernel answers; events are what the application then sees. */
+static struct sc_event *answer(struct fake *fake, uint64_t user_data, int res, unsigned int flags)
+{
+	fake->cqes[fake->cq_tail++ & (ENTRIES - 1)] =
+		(struct io_uring_cqe){ .user_data = user_data, .res = res, .flags = flags };
+	fake->event_cnt = sc_poll(&fake->session, fake->events, EVENTS);
+	return fake->events;
+}
+
+static void must_tell(struct fake *fake, int cnt, enum sc_event_type type, int result)
+{
+	assert_int_equal(fake->event_cnt, cnt);
+	assert_int_equal(fake->events[0].type, type);
+	assert_int_equal(fake->events[0].result, result);
+}
+
+static unsigned int buffer(unsigned int bid, unsigned int more)
+{
+	return bid << IORING_CQE_BUFFER_SHIFT | IORING_CQE_F_BUFFER | (more ? IORING_CQE_F_MORE : 0);
+}
+
+/* One accepted connection; *ret_recv is its receive request. The other accepts stay unanswered. */
+static struct sc_conn *accepted(struct fake *fake, struct io_uring_sqe *ret_recv)
+{
+	struct io_uring_sqe accept = must_ask(fake, IORING_OP_ACCEPT);
+	struct sc_conn *conn;
+
+	assert_int_equal(accept.fd, SC_SLOT_LISTENERS);
+	assert_true(accept.flags & IOSQE_FIXED_FILE);
+	while (asked(fake))
+		;
+	answer(fake, accept.user_data, 0, 0);
+	must_tell(fake, 1, SC_EVENT_ACCEPT, 0);
+	conn = fake->events[0].conn;
+	assert_int_equal(accept.file_index, sc_conn_slot(conn) + 1);
+	do
+		*ret_recv = *asked(fake);
+	while (ret_recv->opcode == IORING_OP_ACCEPT);
+	assert_int_equal(ret_recv->opcode, IORING_OP_RECV);
+	assert_int_equal(ret_recv->fd, sc_conn_slot(conn));
+	assert_int_equal(ret_recv->flags, IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT);
+	assert_int_equal(ret_recv->ioprio, IORING_RECV_MULTISHOT);
+	assert_int_equal(ret_recv->optlen, 1000);
+	while (asked(fake))
+		;
+	return conn;
+}
+
+/* --- states --- */
+
+static void test_accepts_are_bounded(void **state)
+{
+	struct fake *fake = *state;
+	int cnt = 0;
+
+	while (asked(fake))
+		cnt++;
+	assert_int_equal(cnt, CONNS / 4 + 1); /* a part of the room only */
+}
+
+static void test_failed_accept_is_asked_again(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe accept = must_ask(fake, IORING_OP_ACCEPT);
+
+	while (asked(fake))
+		;
+	answer(fake, accept.user_data, -ECONNABORTED, 0);
+	assert_int_equal(fake->event_cnt, 0);
+	(void)must_ask(fake, IORING_OP_ACCEPT);
+	must_ask_nothing(fake);
+	/* for want of resources: not at once */
+	answer(fake, fake->sqes[(fake->sq_head - 1) & (ENTRIES - 1)].user_data, -ENFILE, 0);
+	must_ask_nothing(fake);
+	fake->session.listeners[0].retry_ms = 1; /* long ago */
+	(void)must_ask(fake, IORING_OP_ACCEPT);
+}
+
+static void test_data_and_end(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = accepted(fake, &recv);
+
+	answer(fake, recv.user_data, 5, buffer(3, 1) | IORING_CQE_F_SOCK_NONEMPTY);
+	must_tell(fake, 1, SC_EVENT_RECV, 0);
+	assert_int_equal(fake->events[0].len, 5);
+	assert_ptr_equal(fake->events[0].data, fake->lane.bufs + (3 << BUF_SHIFT));
+	assert_int_equal(fake->lane.bufs_held, 1);
+	sc_release(conn, fake->events[0].data);
+	assert_int_equal(fake->lane.bufs_held, 0);
+	answer(fake, recv.user_data, 0, 0);
+	must_tell(fake, 1, SC_EVENT_RECV, 0);
+	assert_int_equal(fake->events[0].len, 0);
+	must_ask_nothing(fake); /* the stream has ended */
+}
+
+static void test_receive_goes_on(void **state)
+{
+	static const int ends[] = { -ENOBUFS, -ECANCELED, -EINVAL };
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+
+	(void)accepted(fake, &recv);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		answer(fake, recv.user_data, ends[i], 0);
+		assert_int_equal(fake->event_cnt, 0);
+		recv = must_ask(fake, IORING_OP_RECV);
+		must_ask_nothing(fake);
+	}
+	assert_int_equal(recv.optlen, 0); /* -EINVAL: a kernel without the limit is asked without */
+	/* and when the limit ends it with data */
+	answer(fake, recv.user_data, 5, buffer(1, 0));
+	must_tell(fake, 1, SC_EVENT_RECV, 0);
+	(void)must_ask(fake, IORING_OP_RECV);
+	/* without a limit -EINVAL is an error like others */
+	answer(fake, recv.user_data, -EINVAL, 0);
+	must_tell(fake, 1, SC_EVENT_ERROR, -EINVAL);
+	must_ask_nothing(fake);
+}
+
+static void test_window(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv, cancel;
+	struct sc_conn *conn = accepted(fake, &recv);
+	void *data[WINDOW + 1];
+
+	for (unsigned int i = 0; i < WINDOW; i++) {
+		must_ask_nothing(fake);
+		data[i] = answer(fake, recv.user_data, 9, buffer(i, 1))->data;
+	}
+	cancel = must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	assert_int_equal(cancel.addr, recv.user_data);
+	/* one more was under way already: it is not lost */
+	data[WINDOW] = answer(fake, recv.user_data, 9, buffer(WINDOW, 1))->data;
+	must_tell(fake, 1, SC_EVENT_RECV, 0);
+	answer(fake, recv.user_data, -ECANCELED, 0);
+	must_ask_nothing(fake);
+	sc_release(conn, data[0]);
+	sc_release(conn, data[1]);
+	must_ask_nothing(fake);
+	sc_release(conn, data[2]); /* half of the window */
+	(void)must_ask(fake, IORING_OP_RECV);
+	must_ask_nothing(fake);
+}
+
+static void test_few_buffers_are_copied_out(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = accepted(fake, &recv);
+	void *data = NULL;
+
+	fake->lane.window = 100;
+	for (unsigned int i = 0; i < BUFS; i++) {
+		fake->lane.bufs[i << BUF_SHIFT] = (char)i;
+		data = answer(fake, recv.user_data, 1, buffer(i, 1))->data;
+		assert_int_equal(*(char *)data, i);
+		assert_true(sc_lane_bufs_free(&fake->lane) >= BUFS / 8);
+	}
+	assert_true(fake->session.counters.recv_copied > 0);
+	sc_release(conn, data); /* a copy: goes back to the arena */
+	assert_non_null(sc_arena_alloc(&fake->session.arena, ARENA / 2));
+}
+
+static void test_sends_in_order(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv, send;
+	struct sc_conn *conn = accepted(fake, &recv);
+	char *mem = sc_alloc(&fake->session, 4096);
+	struct iovec two[] = { { mem, 10 }, { mem + 100, 20 } };
+	struct send_scratch *scratch = &fake->lane.scratch[sc_conn_idx(conn)];
+
+	assert_int_equal(sc_send(conn, mem, 100, 1), 0);
+	assert_int_equal(sc_sendv(conn, two, 2, 2), 0);
+	send = must_ask(fake, IORING_OP_SEND);
+	assert_int_equal(send.addr, sc_session_addr(&fake->session, mem));
+	assert_int_equal(send.len, 100);
+	assert_int_equal(send.msg_flags, MSG_WAITALL);
+	must_ask_nothing(fake); /* the second waits for the first */
+	answer(fake, send.user_data, 30, 0); /* short: goes on, tells nothing */
+	assert_int_equal(fake->event_cnt, 0);
+	send = must_ask(fake, IORING_OP_SEND);
+	assert_int_equal(send.addr, sc_session_addr(&fake->session, mem + 30));
+	assert_int_equal(send.len, 70);
+	answer(fake, send.user_data, 70, 0);
+	must_tell(fake, 1, SC_EVENT_SENT, 100);
+	assert_int_equal(fake->events[0].tag, 1);
+	send = must_ask(fake, IORING_OP_SENDMSG);
+	assert_int_equal(send.addr, sc_session_addr(&fake->session, &scratch->msg));
+	assert_int_equal(scratch->msg.msg_iovlen, 2);
+	assert_ptr_equal(scratch->msg.msg_iov, (void *)(uintptr_t)sc_session_addr(&fake->session, scratch->piece));
+	assert_int_equal(scratch->piece[1].iov_len, 20);
+	answer(fake, send.user_data, 15, 0); /* ends within the second piece */
+	send = must_ask(fake, IORING_OP_SEND);
+	assert_int_equal(send.addr, sc_session_addr(&fake->session, mem + 105));
+	assert_int_equal(send.len, 15);
+	answer(fake, send.user_data, 15, 0);
+	must_tell(fake, 1, SC_EVENT_SENT, 30);
+	assert_int_equal(fake->events[0].tag, 2);
+	assert_int_equal(fake->session.counters.sent, 130);
+}
+
+static void test_failed_send_fails_the_rest(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv, send;
+	struct sc_conn *conn = accepted(fake, &recv);
+	char *mem = sc_alloc(&fake->session, 4096);
+
+	for (uint64_t tag = 0; tag < 3; tag++)
+		assert_int_equal(sc_send(conn, mem, 10, tag), 0);
+	send = must_ask(fake, IORING_OP_SEND);
+	answer(fake, send.user_data, -EPIPE, 0);
+	must_tell(fake, 1, SC_EVENT_SENT, -EPIPE);
+	assert_int_equal(fake->events[0].tag, 0);
+	fake->event_cnt = sc_poll(&fake->session, fake->events, EVENTS);
+	must_tell(fake, 2, SC_EVENT_SENT, -EPIPE);
+	assert_int_equal(fake->events[0].tag, 1);
+	assert_int_equal(fake->events[1].tag, 2);
+	assert_int_equal(sc_send(conn, mem, 10, 3), -EPIPE);
+	must_ask_nothing(fake);
+}
+
+static void test_shutdown_after_sends(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv, send, shutdown;
+	struct sc_conn *conn = accepted(fake, &recv);
+	char *mem = sc_alloc(&fake->session, 4096);
+
+	assert_int_equal(sc_send(conn, mem, 10, 1), 0);
+	assert_int_equal(sc_shutdown(conn), 0);
+	assert_int_equal(sc_send(conn, mem, 10, 2), -EPIPE);
+	send = must_ask(fake, IORING_OP_SEND);
+	must_ask_nothing(fake);
+	answer(fake, send.user_data, 10, 0);
+	shutdown = must_ask(fake, IORING_OP_SHUTDOWN);
+	answer(fake, shutdown.user_data, 0, 0);
+	assert_int_equal(fake->event_cnt, 0);
+	/* receiving goes on */
+	answer(fake, recv.user_data, 4, buffer(0, 1));
+	must_tell(fake, 1, SC_EVENT_RECV, 0);
+}
+
+static void test_close_waits_for_all(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv, send, cancel, close;
+	struct sc_conn *conn = accepted(fake, &recv);
+	char *mem = sc_alloc(&fake->session, 4096);
+	void *data = answer(fake, recv.user_data, 9, buffer(0, 1))->data;
+	uint32_t gen = conn->gen;
+
+	assert_int_equal(sc_send(conn, mem, 10, 1), 0);
+	sc_close(conn, 0);
+	send = must_ask(fake, IORING_OP_SEND);
+	must_ask_nothing(fake);
+	answer(fake, send.user_data, 10, 0);
+	must_tell(fake, 1, SC_EVENT_SENT, 10);
+	cancel = must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	assert_int_equal(cancel.addr, recv.user_data);
+	close = must_ask(fake, IORING_OP_CLOSE);
+	assert_int_equal(close.file_index, sc_conn_slot(conn) + 1);
+	/* data that came before the cancel goes back silently */
+	answer(fake, recv.user_data, 9, buffer(1, 1));
+	assert_int_equal(fake->event_cnt, 0);
+	assert_int_equal(fake->lane.bufs_held, 1);
+	answer(fake, close.user_data, 0, 0);
+	assert_int_equal(fake->event_cnt, 0); /* the receive still has the file */
+	answer(fake, recv.user_data, -ECANCELED, 0);
+	must_tell(fake, 1, SC_EVENT_CLOSED, 0);
+	assert_int_equal(conn->gen, gen); /* a buffer is out still */
+	sc_release(conn, data);
+	assert_int_equal(conn->gen, gen + 1);
+	/* what the cancel finds, or a late answer to an old request, means nothing to the next connection */
+	answer(fake, cancel.user_data, -ENOENT, 0);
+	answer(fake, recv.user_data, 9, 0);
+	assert_int_equal(fake->event_cnt, 0);
+}
+
+static void test_close_now(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv, send, cancel;
+	struct sc_conn *conn = accepted(fake, &recv);
+	char *mem = sc_alloc(&fake->session, 4096);
+
+	for (uint64_t tag = 0; tag < 3; tag++)
+		assert_int_equal(sc_send(conn, mem, 100, tag), 0);
+	send = must_ask(fake, IORING_OP_SEND);
+	sc_close(conn, 0);
+	sc_close(conn, SC_CLOSE_NOW);
+	cancel = must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	assert_int_equal(cancel.addr, send.user_data);
+	fake->event_cnt = sc_poll(&fake->session, fake->events, EVENTS);
+	must_tell(fake, 2, SC_EVENT_SENT, -ECANCELED);
+	answer(fake, send.user_data, 40, 0); /* cancelled half way: not gone on with */
+	must_tell(fake, 1, SC_EVENT_SENT, -ECANCELED);
+	(void)must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	answer(fake, must_ask(fake, IORING_OP_CLOSE).user_data, 0, 0);
+	answer(fake, recv.user_data, -ECANCELED, 0);
+	must_tell(fake, 1, SC_EVENT_CLOSED, 0);
+}
+
+static void test_full_queue(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = accepted(fake, &recv);
+	char *mem = sc_alloc(&fake->session, 4096);
+
+	while (io_uring_get_sqe(&fake->lane.ring))
+		;
+	assert_int_equal(sc_send(conn, mem, 10, 1), 0);
+	assert_true(fake->session.counters.sq_full > 0);
+	sc_close(conn, 0);
+	(void)sc_poll(&fake->session, fake->events, EVENTS);
+	fake->sq_head = fake->sq_tail; /* the consumer takes them all */
+	(void)must_ask(fake, IORING_OP_SEND);
+}
+
+/* Shared memory: any number may stand in a completion. */
+static void test_garbage(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	unsigned int seed = 5;
+
+	(void)accepted(fake, &recv);
+	for (int i = 0; i < 200000; i++) {
+		uint64_t tag = (uint64_t)rand_r(&seed) << 40 ^ (uint64_t)rand_r(&seed) << 16 ^ (unsigned int)rand_r(&seed);
+
+		answer(fake, i % 4 ? tag : tag % (1ULL << 34), rand_r(&seed) - rand_r(&seed), (unsigned int)rand_r(&seed));
+		fake->sq_head = fake->sq_tail;
+		for (int e = 0; e < fake->event_cnt; e++) {
+			size_t off = (size_t)((char *)fake->events[e].data - fake->session.mem);
+
+			if (fake->events[e].type == SC_EVENT_RECV && fake->events[e].len)
+				assert_true(off < fake->session.mem_len && fake->events[e].len <= fake->session.mem_len - off);
+		}
+	}
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_accepts_are_bounded), TEST(test_failed_accept_is_asked_again), TEST(test_data_and_end),
+		TEST(test_receive_goes_on), TEST(test_window), TEST(test_few_buffers_are_copied_out),
+		TEST(test_sends_in_order), TEST(test_failed_send_fails_the_rest), TEST(test_shutdown_after_sends),
+		TEST(test_close_waits_for_all), TEST(test_close_now), TEST(test_full_queue), TEST(test_garbage),
+	};
+
+	return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
+}
