@@ -22,7 +22,7 @@
 #include "reason.h"
 #include "session.h"
 
-enum { CHECK_MS = 10, GOODBYE_MS = 500, EPOLL_EVENTS = 8, MARKER_QUEUE = 8 };
+enum { CHECK_MS = 10, GOODBYE_MS = 500, EPOLL_EVENTS = 8, MARKER_QUEUE = 8, SPIN_MIN_US = 5 };
 #define MARKER_TAG (~1ULL) /* of no connection: dispatch ignores it */
 
 #define PATH_SYSTEM "/run/sidecore/ringsvc.sock"
@@ -372,9 +372,9 @@ static int64_t now_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static bool spin(const struct sc_session *session)
+static bool spin(const struct sc_session *session, int64_t budget_us)
 {
-	int64_t end = now_us() + session->spin_us;
+	int64_t end = now_us() + budget_us;
 
 	do {
 		for (unsigned int turn = 0; turn < 32; turn++) {
@@ -444,17 +444,48 @@ static bool ready_now(const struct sc_session *session)
 	return false;
 }
 
+/*
+ * Spinning is kept up while it pays, as in the kernel's haltpoll: a sleep so short that spinning would have caught its end
+ * makes the next spin longer, a longer sleep halves it. So an idle application comes to spin not at all.
+ */
+static void spin_adapt(struct sc_session *session, int64_t slept_us)
+{
+	unsigned int now = session->spin_now_us;
+
+	if (slept_us > session->spin_us)
+		session->spin_now_us = now / 2;
+	else if (now < session->spin_us)
+		session->spin_now_us = now < SPIN_MIN_US ? SPIN_MIN_US : now * 2;
+	if (session->spin_now_us > session->spin_us)
+		session->spin_now_us = session->spin_us;
+}
+
+static int sleep_once(struct sc_session *session, int timeout_ms)
+{
+	int64_t start = session->spin_us ? now_us() : 0;
+	int err = wakeups_take(session, timeout_ms);
+
+	session->counters.sleeps++;
+	if (session->spin_us)
+		spin_adapt(session, now_us() - start);
+	return err;
+}
+
 static int direct_wait(struct sc_session *session, int timeout_ms)
 {
+	int64_t spin_us = session->spin_now_us;
 	int err = direct_submit(session);
 
-	if (err || ready_now(session) || (session->spin_us && spin(session)))
+	if (timeout_ms >= 0 && spin_us > timeout_ms * 1000LL)
+		spin_us = timeout_ms * 1000LL;
+	if (err || ready_now(session) || (spin_us && spin(session, spin_us)))
 		return err;
+	if (timeout_ms >= 0)
+		timeout_ms -= (int)(spin_us / 1000);
 	if (wake_arrange(session)) {
 		err = direct_submit(session); /* the markers */
-		session->counters.sleeps++;
 		if (!err)
-			err = wakeups_take(session, timeout_ms);
+			err = sleep_once(session, timeout_ms);
 	}
 	events_enable(session, false);
 	return err;

@@ -165,6 +165,7 @@ int sc_open(const struct sc_options *options, struct sc_session **ret_session)
 	if (!session)
 		return sc_reason_set(-ENOMEM, "session: out of memory");
 	session->spin_us = set.spin_us;
+	session->spin_now_us = set.spin_us;
 	err = -ENOENT;
 	if (set.engine != SC_ENGINE_LOCAL)
 		err = engine_open(session, &sc_engine_direct, &set);

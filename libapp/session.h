@@ -57,7 +57,8 @@ struct sc_session {
 	unsigned int next_lane; /* reaped first in the next poll, so that none starves */
 	int lost;		/* 0, or the -errno with which the engine went away */
 	bool lost_told;
-	unsigned int spin_us;
+	unsigned int spin_us;	  /* what the caller allows */
+	unsigned int spin_now_us; /* direct: what has paid lately, at most spin_us */
 	struct sc_listener listeners[LISTENERS_MAX];
 
 	char *mem; /* what may be sent from: the channel, or this process's stand-in for it */

@@ -45,7 +45,8 @@ struct sc_options {
 	unsigned int buf_len;	 /* bytes of a receive buffer, a power of two; default 4096 */
 	unsigned int window;	 /* bytes of unreleased receive buffers at which a connection's receiving pauses, each buffer
 				  * counted whole; default 64 KiB */
-	unsigned int spin_us;	 /* how long sc_wait looks for events before it sleeps; default 0 */
+	unsigned int spin_us;	 /* how long sc_wait may look for events before it sleeps, less where it
+				  * does not pay; default 0 */
 };
 #define SC_OPTIONS_INIT { .size = sizeof(struct sc_options) }
 

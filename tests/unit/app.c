@@ -563,6 +563,36 @@ static void test_own_epoll(void **state)
 	sc_close_session(server.session);
 }
 
+static int64_t clock_ms(clockid_t clock)
+{
+	struct timespec now;
+
+	assert_int_equal(clock_gettime(clock, &now), 0);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Spinning ends with the timeout, and an application that waits for nothing comes to spin not at all. */
+static void test_idle_stops_spinning(void **state)
+{
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct server server;
+	int64_t start, cpu;
+
+	(void)state;
+	options.spin_us = 20000;
+	server_open(&server, &options, echo);
+	start = clock_ms(CLOCK_MONOTONIC);
+	assert_int_equal(turn(&server, 5), 0);
+	assert_true(clock_ms(CLOCK_MONOTONIC) - start >= 4);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(turn(&server, 60), 0);
+	cpu = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(turn(&server, 60), 0);
+	assert_true(clock_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu < 20); /* of 480 */
+	sc_close_session(server.session);
+}
+
 static void test_refusals(void **state)
 {
 	struct sc_options options = SC_OPTIONS_INIT;
@@ -620,7 +650,8 @@ static int teardown_direct(void **state)
 		cmocka_unit_test(test_unread_does_not_starve), cmocka_unit_test(test_order),                         \
 		cmocka_unit_test(test_close_now), cmocka_unit_test(test_reset), cmocka_unit_test(test_accept_bound), \
 		cmocka_unit_test(test_thousand), cmocka_unit_test(test_listener_close),                              \
-		cmocka_unit_test(test_own_epoll), cmocka_unit_test(test_refusals)
+		cmocka_unit_test(test_own_epoll), cmocka_unit_test(test_idle_stops_spinning),                        \
+		cmocka_unit_test(test_refusals)
 
 int main(int argc, char **argv)
 {
