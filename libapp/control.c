@@ -109,8 +109,10 @@ static int message_receive(int socket, struct sc_ctl_msg *msg, int *fds, unsigne
 	do
 		len = recvmsg(socket, &hdr, MSG_CMSG_CLOEXEC);
 	while (len < 0 && errno == EINTR);
-	if (len < 0)
+	if (len < 0) {
+		*fd_cnt = 0;
 		return errno == EAGAIN ? -ETIMEDOUT : errno == ECONNRESET ? -EOWNERDEAD : -errno;
+	}
 	*fd_cnt = fds_take(&hdr, fds, *fd_cnt);
 	if (!len)
 		return -EOWNERDEAD;
