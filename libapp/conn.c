@@ -193,6 +193,8 @@ static void complete_send(struct sc_conn *conn, int res, struct sink *sink)
 		return;
 	if (res > 0 && (size_t)res < send->left && conn->close_now)
 		res = -ECANCELED;
+	if (res < 0 || (size_t)res < send->left)
+		conn->send_broke = true;
 	if (res > 0 && (size_t)res < send->left) {
 		piece_skip(send, (size_t)res);
 		sc_conn_want(conn, OP_SEND);
@@ -204,10 +206,14 @@ static void complete_send(struct sc_conn *conn, int res, struct sink *sink)
 	if (res >= 0) {
 		event->result = (int)send->len;
 		conn->lane->session->counters.sent += send->len;
-		if (conn->send_head)
+		if (conn->send_head && conn->close_now) {
+			sends_fail(conn, conn->send_head, -ECANCELED);
+			conn->send_head = NULL;
+		} else if (conn->send_head) {
 			sc_conn_want(conn, OP_SEND);
-		else if (conn->shut && !conn->closing)
+		} else if (conn->shut && !conn->closing) {
 			sc_conn_want(conn, OP_SHUTDOWN);
+		}
 	} else {
 		event->result = res;
 		conn->send_ended = true;
@@ -283,6 +289,9 @@ static void recv_end(struct sc_conn *conn, int res, struct sink *sink)
 	if (res == -ENOBUFS || res == -ECANCELED || conn->closing)
 		return;
 	conn->recv_ended = true;
+	/* A reset is told once: a send that met it leaves the receiver what looks like an orderly end. */
+	if (!res && conn->send_broke)
+		res = -ECONNRESET;
 	event_add(sink, res ? SC_EVENT_ERROR : SC_EVENT_RECV, conn)->result = res;
 }
 
@@ -448,10 +457,7 @@ void sc_close(struct sc_conn *conn, unsigned int flags)
 			sends_fail(conn, conn->send_head, -ECANCELED);
 			conn->send_head = NULL;
 		} else {
-			sends_fail(conn, conn->send_head->next, -ECANCELED);
-			conn->send_head->next = NULL;
-			conn->send_tail = conn->send_head;
-			sc_conn_want(conn, OP_CANCEL_SEND);
+			sc_conn_want(conn, OP_CANCEL_SEND); /* those behind the first fail after it, in order */
 		}
 	}
 	conn->closing = true;

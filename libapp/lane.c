@@ -146,6 +146,7 @@ static void reap_done(struct lane *lane, struct sink *sink)
 		};
 		lane->done_head = send->next;
 		sc_lane_send_put(lane, send);
+		lane->session->counters.send_events++;
 	}
 }
 
@@ -182,6 +183,7 @@ void sc_lane_reap(struct lane *lane, struct sink *sink)
 			break;
 		seen++;
 		dispatch(lane, &cqe, sink);
+		reap_done(lane, sink); /* before the completion of a close that was asked for in dispatch */
 	}
 	if (seen)
 		io_uring_cq_advance(&lane->ring, seen);
