@@ -11,17 +11,28 @@ struct flow {
 	__be16 from_port;
 };
 
-/* A service on this very address wins over one on any address. */
-static __always_inline struct sc_service *flow_service(const struct flow *flow)
+/* The words of a destination port: 0 if there is nothing to know about it. */
+static __always_inline __u32 flow_port_word(const struct flow *flow)
 {
-	struct sc_service *service = bpf_map_lookup_elem(&services, &flow->to);
-	struct sc_service_key any = {
-		.family = flow->to.family,
-		.protocol = flow->to.protocol,
-		.port = flow->to.port,
-	};
+	__u32 key = bpf_ntohs(flow->to.port);
+	struct sc_port *port = bpf_map_lookup_elem(&ports, &key);
 
-	return service ?: bpf_map_lookup_elem(&services, &any);
+	return port ? port->words[SC_PORT_INDEX(flow->to.family, flow->to.protocol)] : 0;
+}
+
+/*
+ * Row of the flow's service, or -1. A service on this very address wins over one on any address. An array in front of the
+ * hash: its lookup is inlined, and where no service has an address, which is the rule, the hash is not asked at all.
+ */
+static __always_inline int flow_service(const struct flow *flow, __u32 word)
+{
+	if (word & SC_PORT_ADDRESSED) {
+		struct sc_service *service = bpf_map_lookup_elem(&services, &flow->to);
+
+		if (service)
+			return service->row;
+	}
+	return (int)(word & SC_PORT_ROW) - 1;
 }
 
 /* A round of multiply and fold: every bit of the input reaches the high bits of the result. */

@@ -27,6 +27,14 @@ struct {
 } services SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SC_STEER_PORTS);
+	__type(key, __u32);
+	__type(value, struct sc_port);
+} ports SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SC_STEER_SERVICES_MAX);
 	__type(key, __u32);

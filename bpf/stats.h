@@ -21,9 +21,9 @@ static __always_inline int pass(enum sc_reason reason)
 	return XDP_PASS;
 }
 
-static __always_inline struct sc_service_count *service_count(const struct sc_service *service)
+static __always_inline struct sc_service_count *service_count(int service)
 {
-	__u32 row = service->row;
+	__u32 row = service;
 
 	return bpf_map_lookup_elem(&service_counts, &row);
 }

@@ -35,16 +35,15 @@ static __always_inline int steer_packet(struct xdp_md *ctx)
 {
 	struct sc_service_count *service_row;
 	struct sc_steering *table;
-	struct sc_service *service;
 	struct flow flow = {};
 	__u32 key = 0;
-	int reason;
+	int reason, service;
 
 	reason = parse_flow(ctx, &flow);
 	if (reason)
 		return pass(reason);
-	service = flow_service(&flow);
-	if (!service)
+	service = flow_service(&flow, flow_port_word(&flow));
+	if (service < 0)
 		return pass(SC_REASON_NO_SERVICE);
 	table = bpf_map_lookup_elem(&steering, &key);
 	service_row = service_count(service);
@@ -56,13 +55,13 @@ static __always_inline int steer_packet(struct xdp_md *ctx)
 static __always_inline int take_over(struct xdp_md *ctx)
 {
 	struct sc_service_count *service_row;
-	struct sc_service *service;
 	struct flow flow = {};
+	int service;
 
 	if (parse_flow(ctx, &flow))
 		return pass(SC_REASON_STRAYED);
-	service = flow_service(&flow);
-	if (!service)
+	service = flow_service(&flow, flow_port_word(&flow));
+	if (service < 0)
 		return pass(SC_REASON_STRAYED);
 	service_row = service_count(service);
 	if (service_row) {

@@ -82,6 +82,31 @@ static int take_row(const struct sc_pins *pins, __u32 *ret_row)
 	return -ENOSPC;
 }
 
+static bool is_any(const struct sc_service_key *key)
+{
+	return !key->addr[0] && !key->addr[1] && !key->addr[2] && !key->addr[3];
+}
+
+/* Writes the words of one port anew from `services`, as if `gone` (may be NULL) were not there. */
+static int index_port(const struct sc_pins *pins, __be16 port, const struct sc_service_key *gone)
+{
+	struct sc_service_key key, *last = NULL;
+	struct sc_port entry;
+	__u32 at = ntohs(port), row = 0;
+	int i;
+
+	if (bpf_map_lookup_elem(pins->ports, &at, &entry))
+		return -errno;
+	for (i = 0; i < 4; i++)
+		entry.words[i] &= ~(SC_PORT_ROW | SC_PORT_ADDRESSED);
+	for (; !bpf_map_get_next_key(pins->services, last, &key); last = &key) {
+		if (key.port != port || (gone && !memcmp(&key, gone, sizeof(key))) || lookup_row(pins, &key, &row))
+			continue;
+		entry.words[SC_PORT_INDEX(key.family, key.protocol)] |= is_any(&key) ? row + 1 : SC_PORT_ADDRESSED;
+	}
+	return bpf_map_update_elem(pins->ports, &at, &entry, BPF_ANY) ? -errno : 0;
+}
+
 int sc_services_add(const struct sc_pins *pins, const struct sc_spec *spec)
 {
 	const struct key_set set = spec_keys(spec);
@@ -98,15 +123,18 @@ int sc_services_add(const struct sc_pins *pins, const struct sc_spec *spec)
 	for (i = 0; i < set.cnt; i++)
 		if (bpf_map_update_elem(pins->services, &set.keys[i], &service, BPF_NOEXIST) && errno != EEXIST)
 			return -errno;
-	return 0;
+	return index_port(pins, spec->port, NULL);
 }
 
 int sc_services_del(const struct sc_pins *pins, const struct sc_spec *spec)
 {
 	const struct key_set set = spec_keys(spec);
-	int i, deleted = 0;
+	int i, err, deleted = 0;
 
 	for (i = 0; i < set.cnt; i++) {
+		err = index_port(pins, spec->port, &set.keys[i]);
+		if (err)
+			return err;
 		if (!bpf_map_delete_elem(pins->services, &set.keys[i]))
 			deleted++;
 		else if (errno != ENOENT)

@@ -14,9 +14,10 @@
 #endif
 
 enum sc_steer_limit {
-	SC_STEER_SCHEMA = 1,
+	SC_STEER_SCHEMA = 2,
 	SC_STEER_SLOTS = 128, /* of the indirection table, a power of two */
 	SC_STEER_SERVICES_MAX = 256, /* counter rows, one per service */
+	SC_STEER_PORTS = 65536,
 	SC_STEER_KEYS_MAX = 512, /* a service on any address takes one key per family */
 	SC_STEER_QUEUE_LEN = 2048, /* packets that may wait for one dedicated CPU; more are dropped */
 	SC_STEER_VLANS_MAX = 2, /* tags looked behind */
@@ -34,6 +35,7 @@ enum sc_steer_limit {
 	X(steering, "ARRAY, 1 entry: struct sc_steering, may be mapped")             \
 	X(cpus, "CPUMAP, CPU -> struct bpf_cpumap_val: the dedicated CPUs")          \
 	X(services, "HASH, struct sc_service_key -> struct sc_service")              \
+	X(ports, "ARRAY, port in host order -> struct sc_port, may be mapped")       \
 	X(service_counts, "PERCPU_ARRAY, sc_service.row -> struct sc_service_count") \
 	X(counters, "PERCPU_ARRAY, enum sc_reason -> __u64")
 
@@ -69,6 +71,22 @@ struct sc_service_key {
 struct sc_service {
 	__u32 row; /* in service_counts, below SC_STEER_SERVICES_MAX */
 };
+
+/*
+ * Map `ports`: what the programs ask first, and mostly alone. An index over `services`: whoever changes a service writes
+ * the word of its port anew, after adding a key and before removing one.
+ */
+enum sc_port_word {
+	SC_PORT_ROW = 0x01ff, /* row + 1 of the service on any address, 0: none */
+	SC_PORT_ADDRESSED = 0x0200, /* there are services on single addresses: look into `services` */
+};
+
+struct sc_port {
+	__u16 words[4]; /* by SC_PORT_INDEX */
+};
+
+/* TCP over IPv4, UDP over IPv4, TCP over IPv6, UDP over IPv6. */
+#define SC_PORT_INDEX(family, protocol) (((family) == SC_STEER_IPV6) * 2 + ((protocol) == 17))
 
 /* Map `service_counts`, one per CPU: the CPU that writes it is the CPU the packet was on. */
 struct sc_service_count {
@@ -118,6 +136,8 @@ SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, protocol) == 1, "sc_se
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, port) == 2, "sc_service_key.port");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, addr) == 4, "sc_service_key.addr");
 SC_STEER_ASSERT(sizeof(struct sc_service) == 4, "sc_service");
+SC_STEER_ASSERT(sizeof(struct sc_port) == 8, "sc_port");
+SC_STEER_ASSERT((int)SC_STEER_SERVICES_MAX < (int)SC_PORT_ROW, "a row fits a word of sc_port");
 SC_STEER_ASSERT(sizeof(struct sc_service_count) == 32, "sc_service_count");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, steered) == 8, "sc_service_count.steered");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived) == 16, "sc_service_count.arrived");

@@ -297,7 +297,7 @@ def test_change_under_traffic_loses_nothing(lab):
     counters = attachment(lab)["counters"]
     assert counters["steered"] > 0
     assert sorted(path.name for path in pin_dir(lab).iterdir()) == [
-        "counters", "cpus", "link", "on_cpu", "service_counts", "services", "steer", "steering"]
+        "counters", "cpus", "link", "on_cpu", "ports", "service_counts", "services", "steer", "steering"]
 
 
 def test_connection_survives_changes(lab):
@@ -592,7 +592,7 @@ def test_clean_removes_what_is_dead_only(lab):
     # From another namespace too.
     done = lab.client.run(lab.bin("sidecore-loader"), "clean", "--bpffs", lab.bpffs)
     assert done.stdout.count("removed") == 1
-    assert str(pin_dir(lab)) in pins(lab) and len(pins(lab)) == 10
+    assert str(pin_dir(lab)) in pins(lab) and len(pins(lab)) == 11
     lab.server.run("ip", "link", "del", "sv0")
     lab.loader("clean")
     assert pins(lab) == []

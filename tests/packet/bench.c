@@ -87,13 +87,33 @@ void bench_set_all_cpus(__u32 cpu)
 	write_table();
 }
 
+static __u16 port_word(__u8 family, __u8 protocol, __u32 port)
+{
+	struct sc_port entry;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.ports), &port, &entry), 0);
+	return entry.words[SC_PORT_INDEX(family, protocol)];
+}
+
+void bench_set_port_word(__u8 family, __u8 protocol, __u32 port, __u16 word)
+{
+	int fd = bpf_map__fd(skeleton->maps.ports);
+	struct sc_port entry;
+
+	assert_int_equal(bpf_map_lookup_elem(fd, &port, &entry), 0);
+	entry.words[SC_PORT_INDEX(family, protocol)] = word;
+	assert_int_equal(bpf_map_update_elem(fd, &port, &entry, BPF_ANY), 0);
+}
+
 void bench_clear_services(void)
 {
 	int fd = bpf_map__fd(skeleton->maps.services);
 	struct sc_service_key key;
 
-	while (!bpf_map_get_next_key(fd, NULL, &key))
+	while (!bpf_map_get_next_key(fd, NULL, &key)) {
+		bench_set_port_word(key.family, key.protocol, ntohs(key.port), 0);
 		assert_int_equal(bpf_map_delete_elem(fd, &key), 0);
+	}
 }
 
 void bench_add_service(__u8 family, __u8 protocol, __u16 port, const void *addr, __u32 row)
@@ -104,6 +124,8 @@ void bench_add_service(__u8 family, __u8 protocol, __u16 port, const void *addr,
 	if (addr)
 		memcpy(key.addr, addr, family == SC_STEER_IPV4 ? 4 : 16);
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.services), &key, &service, BPF_ANY), 0);
+	bench_set_port_word(family, protocol, port,
+			    port_word(family, protocol, port) | (addr ? SC_PORT_ADDRESSED : row + 1));
 }
 
 int bench_run(enum bench_program program, const void *bytes, int len)

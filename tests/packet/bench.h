@@ -33,6 +33,9 @@ void bench_set_cpus(const __u32 cpus[SC_STEER_SLOTS]);
 void bench_clear_services(void);
 void bench_add_service(__u8 family, __u8 protocol, __u16 port, const void *addr, __u32 row);
 
+/* The word in map `ports`, which the calls above keep as the loader would. */
+void bench_set_port_word(__u8 family, __u8 protocol, __u32 port, __u16 word);
+
 /* Runs one program once on the first len bytes; the verdict. */
 int bench_run(enum bench_program program, const void *bytes, int len);
 
