@@ -7,7 +7,7 @@
 
 /*
  * Path of the service's socket when none is given: the user's or the system's. Its directory is made. In a static
- * buffer. NULL with errno: ENOENT: XDG_RUNTIME_DIR is not set; others: the directory can't be made.
+ * buffer. NULL with errno: ENOENT: XDG_RUNTIME_DIR is not set, or not there; others: the directory can't be made.
  */
 const char *sc_listener_default_path(bool user);
 

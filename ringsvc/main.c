@@ -165,7 +165,7 @@ static int start_listener(struct service *service)
 		config->socket_path = sc_listener_default_path(config->user);
 	if (!config->socket_path) {
 		sc_error("default socket: %s: give --socket PATH",
-			 errno == ENOENT ? "XDG_RUNTIME_DIR is not set" : strerrordesc_np(errno));
+			 errno == ENOENT ? "XDG_RUNTIME_DIR names no directory" : strerrordesc_np(errno));
 		return -ENOENT;
 	}
 	service->fds.listener = sc_listener_open(config->socket_path, config->user);

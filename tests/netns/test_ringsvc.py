@@ -375,7 +375,7 @@ def test_refuses_places_it_can_not_listen_at(directory):
     assert "no such directory: make it" in refused_start("--cpus", cpu, "--socket", directory / "none" / "s")
     assert "give a shorter --socket" in refused_start("--cpus", cpu, "--socket", directory / ("x" * 200))
     env = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
-    assert "XDG_RUNTIME_DIR is not set: give --socket" in refused_start("--cpus", cpu, "--user", env=env)
+    assert "XDG_RUNTIME_DIR names no directory: give --socket" in refused_start("--cpus", cpu, "--user", env=env)
 
 
 def test_second_service_is_refused_and_harms_nothing(service):
