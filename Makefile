@@ -29,8 +29,7 @@
 #
 # Names are unique over programs, tests and libs. Every tests/*.sh is run by `make test` too. Code gets SC_VERSION (a string)
 # and _GNU_SOURCE. libapp/, loader/ and ringsvc/ use nothing of each other: tests/layers.sh reads the dependency files.
-# Installed as well: include/sidecore/*.h, docs/man/*.[1-8], pkg/*.pc.in, ringsvc/*.service (@bindir@ filled in),
-# completions/*.bash.
+# Installed as well: include/sidecore/*.h, docs/man/*.[1-8], pkg/*.pc.in, ringsvc/*.service (@bindir@ filled in).
 
 .DEFAULT_GOAL := all
 
@@ -60,7 +59,6 @@ libdir := $(PREFIX)/lib
 includedir := $(PREFIX)/include
 mandir := $(PREFIX)/share/man
 unitdir := $(PREFIX)/lib/systemd/system
-completiondir := $(PREFIX)/share/bash-completion/completions
 
 libapp := $(O)/lib/libapp.a -luring
 cmocka := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
@@ -217,7 +215,6 @@ installed := $(foreach p,$(filter sidecore-%,$(programs)),755:$(O)/bin/$p:$(bind
 	$(foreach l,$(libs),644:$(O)/lib/$l.a:$(libdir)/$l.a 755:$(O)/lib/$l.so.$(soversion):$(libdir)/$l.so.$(soversion)) \
 	$(foreach h,$(wildcard include/sidecore/*.h),644:$h:$(includedir)/sidecore/$(notdir $h)) \
 	$(foreach m,$(wildcard docs/man/*.[1-8]),644:$m:$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
-	$(foreach c,$(wildcard completions/*.bash),644:$c:$(completiondir)/$(notdir $(basename $c))) \
 	$(foreach c,$(if $(libs),$(wildcard pkg/*.pc.in)),644:$c:$(libdir)/pkgconfig/$(notdir $(basename $c))) \
 	$(foreach u,$(wildcard ringsvc/*.service),644:$u:$(unitdir)/$(notdir $u))
 links := $(libs:%=$(libdir)/%.so)
@@ -232,6 +229,7 @@ install: all
 		*) install -D -m $$mode "$$from" "$$to" ;; \
 		esac; $(if $(V),echo "$$to";) done; \
 	for link in $(links); do ln -sf "$${link##*/}.$(soversion)" "$(DESTDIR)$$link"; done
+	$(call say,INSTALL,$(words $(installed) $(links)) files below $(DESTDIR)$(PREFIX))
 	$(if $(DESTDIR),,$(if $(links),-$(Q)ldconfig 2>/dev/null || true))
 
 uninstall:
