@@ -2,16 +2,13 @@
 // Command attach: its command line, what is checked before, and what is said after.
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <bpf/libbpf.h>
 
 #include "caps.h"
 #include "checks.h"
 #include "cli.h"
 #include "cpulist.h"
+#include "dedicate.h"
 #include "install.h"
-#include "kthread.h"
 #include "log.h"
 #include "services.h"
 #include "usage.h"
@@ -106,40 +103,6 @@ static const struct argp argp = {
 	.children = sc_common_children,
 };
 
-static int check_cpus(const cpu_set_t *cpus)
-{
-	int possible = libbpf_num_possible_cpus(), cpu, err;
-	char list[SC_CPULIST_LEN];
-	cpu_set_t online;
-
-	err = sc_cpulist_online(&online);
-	if (err) {
-		sc_error("/sys/devices/system/cpu/online: %s; mount sysfs on /sys", strerror(-err));
-		return err;
-	}
-	sc_cpulist_format(&online, list, sizeof(list));
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, cpus) || CPU_ISSET(cpu, &online))
-			continue;
-		if (cpu >= possible)
-			sc_error("CPU %d: this machine has none of that number; choose from %s", cpu, list);
-		else
-			sc_error("CPU %d: offline, packets sent to it would be lost; choose from %s", cpu, list);
-		return -ENODEV;
-	}
-	return 0;
-}
-
-static void set_fifo(const struct sc_pins *pins, const cpu_set_t *cpus)
-{
-	int err = sc_kthread_set_fifo(pins->cpus, cpus);
-
-	if (err)
-		sc_warn("cpumap kernel threads: no real-time priority: %s; run chrt -f -p 1 PID on each outside containers, or "
-			"attach with --no-fifo",
-			strerror(-err));
-}
-
 static void say_done(const struct sc_place *place, const struct sc_pins *pins, const struct options *options,
 		     enum sc_mode mode)
 {
@@ -164,7 +127,7 @@ int sc_cmd_attach(int argc, char **argv)
 	int err;
 
 	sc_cli_parse(&argp, argc, argv, &options.common);
-	if (sc_caps_limit() || check_cpus(&options.plan.cpus))
+	if (sc_caps_limit() || sc_dedicate_check(&options.plan.cpus))
 		return SC_EXIT_FAILURE;
 	if (sc_place_open(&place, options.common.bpffs, options.ifname))
 		return SC_EXIT_FAILURE;
@@ -172,7 +135,7 @@ int sc_cmd_attach(int argc, char **argv)
 	err = sc_install(&place, &pins, &options.plan, &mode);
 	if (!err) {
 		if (!options.no_fifo)
-			set_fifo(&pins, &options.plan.cpus);
+			sc_dedicate_set_fifo(&pins, &options.plan.cpus);
 		sc_checks_warn(&place, mode);
 		say_done(&place, &pins, &options, mode);
 	}

@@ -17,6 +17,9 @@ struct sc_command {
 int sc_cmd_attach(int argc, char **argv);
 int sc_cmd_detach(int argc, char **argv);
 int sc_cmd_status(int argc, char **argv);
+int sc_cmd_stats(int argc, char **argv);
+int sc_cmd_top(int argc, char **argv);
+int sc_cmd_cpus(int argc, char **argv);
 int sc_cmd_service(int argc, char **argv);
 int sc_cmd_clean(int argc, char **argv);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "caps.h"
+#include "cpulist.h"
 #include "device.h"
 #include "log.h"
 #include "target.h"
@@ -13,6 +14,11 @@ static void take_word(struct sc_target *target, const char *word, struct argp_st
 {
 	if (!target->ifname) {
 		target->ifname = word;
+		return;
+	}
+	if (target->takes_cpus && !CPU_COUNT(&target->cpus)) {
+		if (sc_cpulist_parse(word, &target->cpus))
+			sc_usage(state, "%s: not a list of CPUs below %d such as 1,3-5", word, CPU_SETSIZE);
 		return;
 	}
 	if (!target->takes_services)
@@ -30,6 +36,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &target->common;
+		if (target->extra)
+			state->child_inputs[1] = target->extra_input;
 		return 0;
 	case 'j':
 		target->json = true;
@@ -40,6 +48,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!target->ifname && !target->ifname_optional)
 			sc_usage(state, "no interface given");
+		if (target->takes_cpus && !CPU_COUNT(&target->cpus))
+			sc_usage(state, "no list of CPUs given");
 		if (target->takes_services && !target->spec_cnt)
 			sc_usage(state, "no service given");
 		return 0;
@@ -51,14 +61,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 void sc_target_parse(struct sc_target *target, int argc, char **argv)
 {
 	static const struct argp_option json[] = { { "json", 'j', NULL, 0, "Print JSON", 0 }, { 0 } };
+	const struct argp_child children[] = { sc_common_children[0], { .argp = target->extra }, { 0 } };
 	const struct argp argp = {
 		.options = target->takes_json ? json : NULL,
 		.parser = parse,
 		.args_doc = target->takes_services  ? "IF SERVICE..." :
+			    target->takes_cpus	    ? "IF LIST" :
 			    target->ifname_optional ? "[IF]" :
 						      "IF",
 		.doc = target->doc,
-		.children = sc_common_children,
+		.children = children,
 	};
 
 	sc_cli_parse(&argp, argc, argv, &target->common);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line of commands that work on an interface that is attached: [IF] [SERVICE...] [--json]. */
+/* The command line of commands that work on an interface that is attached: [IF] [LIST] [SERVICE...] [--json]. */
 #ifndef SC_LOADER_TARGET_H
 #define SC_LOADER_TARGET_H
 
+#include <sched.h>
 #include <stdbool.h>
 
 #include "cli.h"
@@ -14,12 +15,16 @@ struct sc_target {
 	struct sc_common common;
 	/* What the command takes; set by the caller. */
 	const char *doc;
+	bool takes_cpus; /* a list, must be given */
 	bool takes_services; /* one at least */
 	bool takes_json;
 	bool ifname_optional;
+	const struct argp *extra; /* options of the command itself, may be NULL */
+	void *extra_input;
 	/* What was given. */
 	const char *ifname;
 	bool json;
+	cpu_set_t cpus;
 	int spec_cnt;
 	struct sc_spec specs[SC_STEER_SERVICES_MAX];
 };

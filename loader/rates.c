@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// Shows what an interface did in a stretch of time, as text or as JSON.
+#include "rates.h"
+
+static const char *const reason_names[SC_REASON_CNT] = {
+#define REASON(constant, name, help) [SC_REASON_##constant] = #name,
+	SC_REASONS(REASON)
+#undef REASON
+};
+
+static double seconds(const struct sc_reading *difference)
+{
+	return difference->time_ns / 1e9;
+}
+
+static double rate(__u64 packets, const struct sc_reading *difference)
+{
+	return difference->time_ns ? packets / seconds(difference) : 0;
+}
+
+static __u64 at(const struct sc_reading *reading, enum sc_reason reason, int cpu)
+{
+	return reading->reasons[(int)reason * reading->cpu_cnt + cpu];
+}
+
+/* Packets the CPU took from the device: each counts once, and a second time only where it is sent to. */
+static __u64 received(const struct sc_reading *reading, int cpu)
+{
+	__u64 sum = 0;
+	int reason;
+
+	for (reason = 0; reason < SC_REASON_CNT; reason++)
+		sum += at(reading, reason, cpu);
+	return sum - at(reading, SC_REASON_ARRIVED, cpu) - at(reading, SC_REASON_STRAYED, cpu);
+}
+
+static __u64 arrived(const struct sc_reading *reading, int cpu)
+{
+	return at(reading, SC_REASON_ARRIVED, cpu) + at(reading, SC_REASON_STRAYED, cpu);
+}
+
+static void reasons_text(const struct sc_reading *now, const struct sc_reading *difference, FILE *out)
+{
+	int reason;
+
+	fprintf(out, "  %-32s %12s %15s\n", "verdict", "packets/s", "packets");
+	for (reason = 0; reason < SC_REASON_CNT; reason++) {
+		if (!sc_reading_reason(now, reason))
+			continue;
+		fprintf(out, "  %-32s %12.0f %15llu\n", reason_names[reason],
+			rate(sc_reading_reason(difference, reason), difference),
+			(unsigned long long)sc_reading_reason(now, reason));
+	}
+}
+
+static void services_text(const struct sc_reading *difference, FILE *out)
+{
+	struct sc_service_count sum;
+	char text[SC_SPEC_LEN];
+	int i;
+
+	if (!difference->service_cnt)
+		return;
+	fprintf(out, "  %-32s %12s %12s %12s %12s\n", "service", "local/s", "steered/s", "arrived/s", "Mbit/s");
+	for (i = 0; i < difference->service_cnt; i++) {
+		sum = sc_reading_service(difference, i);
+		fprintf(out, "  %-32s %12.0f %12.0f %12.0f %12.1f\n",
+			sc_spec_format(&difference->services[i].spec, text), rate(sum.local, difference),
+			rate(sum.steered, difference), rate(sum.arrived, difference),
+			rate(sum.arrived_bytes, difference) * 8 / 1e6);
+	}
+}
+
+static void cpus_text(const struct sc_reading *now, const struct sc_reading *difference, FILE *out)
+{
+	int cpu;
+
+	fprintf(out, "  %-32s %12s %12s %12s %12s\n", "CPU", "received/s", "local/s", "steered/s", "arrived/s");
+	for (cpu = 0; cpu < now->cpu_cnt; cpu++) {
+		if (!received(now, cpu) && !arrived(now, cpu))
+			continue;
+		fprintf(out, "  %-32d %12.0f %12.0f %12.0f %12.0f\n", cpu, rate(received(difference, cpu), difference),
+			rate(at(difference, SC_REASON_LOCAL, cpu), difference),
+			rate(at(difference, SC_REASON_STEERED, cpu), difference),
+			rate(arrived(difference, cpu), difference));
+	}
+}
+
+void sc_rates_text(const struct sc_reading *now, const struct sc_reading *difference, FILE *out)
+{
+	fprintf(out, "%s: over %.1f s\n", now->ifname, seconds(difference));
+	reasons_text(now, difference, out);
+	services_text(difference, out);
+	cpus_text(now, difference, out);
+}
+
+static json_t *reasons_json(const struct sc_reading *now, const struct sc_reading *difference)
+{
+	json_t *object = json_object();
+	int reason;
+
+	for (reason = 0; reason < SC_REASON_CNT; reason++)
+		json_object_set_new(object, reason_names[reason],
+				    json_pack("{s:I, s:f}", "packets", (json_int_t)sc_reading_reason(now, reason),
+					      "per_s", rate(sc_reading_reason(difference, reason), difference)));
+	return object;
+}
+
+static json_t *services_json(const struct sc_reading *difference)
+{
+	json_t *list = json_array();
+	struct sc_service_count sum;
+	char text[SC_SPEC_LEN];
+	int i;
+
+	for (i = 0; i < difference->service_cnt; i++) {
+		sum = sc_reading_service(difference, i);
+		json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f, s:f}", "service",
+						      sc_spec_format(&difference->services[i].spec, text),
+						      "local_per_s", rate(sum.local, difference), "steered_per_s",
+						      rate(sum.steered, difference), "arrived_per_s",
+						      rate(sum.arrived, difference), "arrived_bytes_per_s",
+						      rate(sum.arrived_bytes, difference)));
+	}
+	return list;
+}
+
+static json_t *cpus_json(const struct sc_reading *now, const struct sc_reading *difference)
+{
+	json_t *list = json_array(), *reasons;
+	int cpu, reason;
+
+	for (cpu = 0; cpu < now->cpu_cnt; cpu++) {
+		if (!received(now, cpu) && !arrived(now, cpu))
+			continue;
+		reasons = json_object();
+		for (reason = 0; reason < SC_REASON_CNT; reason++)
+			if (at(now, reason, cpu))
+				json_object_set_new(reasons, reason_names[reason],
+						    json_real(rate(at(difference, reason, cpu), difference)));
+		json_array_append_new(list,
+				      json_pack("{s:i, s:f, s:f, s:o}", "cpu", cpu, "received_per_s",
+						rate(received(difference, cpu), difference), "arrived_per_s",
+						rate(arrived(difference, cpu), difference), "reasons_per_s", reasons));
+	}
+	return list;
+}
+
+json_t *sc_rates_json(const struct sc_reading *now, const struct sc_reading *difference)
+{
+	return json_pack("{s:s, s:i, s:f, s:o, s:o, s:o}", "interface", now->ifname, "ifindex", now->ifindex,
+			 "interval_s", seconds(difference), "reasons", reasons_json(now, difference), "services",
+			 services_json(difference), "cpus", cpus_json(now, difference));
+}

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""sidecore-loader's commands for operators: rates, live CPUs, what is wrong here, what this kernel can, completions."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import wait_until
+from test_loader import UDP_PORT, UDP_SOURCE, attachment, pins, python, refused, settled, udp_count, udp_sink
+
+SERVICE = f"udp/{UDP_PORT}"
+
+
+def attach(lab, cpus="1", *more):
+    return lab.loader("attach", "sv0", "--cpus", cpus, "--service", SERVICE, *more)
+
+
+def send(lab, count, seconds):
+    """Numbered datagrams from CPU 0, which then receives them too."""
+    return python(lab.client, UDP_SOURCE, lab.server.ip4, UDP_PORT, count, seconds, cpu=0)
+
+
+# ---- stats and top ---------------------------------------------------------------------------------------------------
+
+
+def test_stats_measures_rates(lab):
+    attach(lab)
+    sink = udp_sink(lab)
+    source = send(lab, 4000, 4)
+    assert wait_until(lambda: attachment(lab)["counters"]["steered"] > 0)
+    done = lab.loader("stats", "sv0", "--interval", "0.5", "--count", "3", "--json")
+    assert source.wait(20) == 0
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == 3
+    for line in lines:
+        assert line["schema_version"] == 1
+        (found,) = line["attachments"]
+        assert found["interface"] == "sv0" and found["interval_s"] >= 0.4
+        assert set(found["reasons"]) == set(attachment(lab)["counters"])
+        assert [s["service"] for s in found["services"]] == [SERVICE]
+    # What the rates say came by is what the totals say: the intervals touch.
+    rates = [line["attachments"][0] for line in lines]
+    counted = sum(rate["reasons"]["steered"]["per_s"] * rate["interval_s"] for rate in rates[1:])
+    assert abs(counted - (rates[2]["reasons"]["steered"]["packets"] - rates[0]["reasons"]["steered"]["packets"])) < 2
+    assert sum(rate["reasons"]["steered"]["per_s"] for rate in rates) > 0
+    assert sum(rate["services"][0]["arrived_per_s"] for rate in rates) > 0
+    cpus = {cpu["cpu"]: cpu for cpu in rates[2]["cpus"]}
+    assert "steered" in cpus[0]["reasons_per_s"] and "arrived" in cpus[1]["reasons_per_s"]
+    udp_count(sink)
+
+
+def test_stats_text(lab):
+    attach(lab)
+    text = lab.loader("stats", "--interval", "0.1").stdout
+    assert text.startswith("sv0: over 0.") and SERVICE in text
+    for word in ("packets/s", "steered/s", "Mbit/s", "received/s"):
+        assert word in text
+    lab.loader("detach", "sv0")
+    assert "nothing is attached" in lab.loader("stats", "--interval", "0.1").stdout
+    refused(lab.loader("stats", "sv0", "--interval", "0.1", check=False), "sv0", "not attached")
+
+
+def test_stats_keeps_nobody_from_detaching(lab):
+    """It holds neither the lock nor the link between two measurements, and ends when there is nothing left to measure."""
+    attach(lab)
+    watcher = lab.server.popen(lab.bin("sidecore-loader"), "stats", "sv0", "--interval", "0.1", "--count", "0", "--bpffs",
+                               lab.bpffs, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert watcher.stdout.readline().startswith("sv0: over")
+    lab.loader("detach", "sv0")
+    assert wait_until(lambda: lab.server.xdp_id() == 0)
+    assert watcher.wait(20) == 1
+    assert "not attached" in watcher.stderr.read()
+
+
+def test_stats_over_a_new_attach(lab):
+    """Counters that begin anew give no giant rates."""
+    attach(lab)
+    sink = udp_sink(lab)
+    assert send(lab, 500, 0.2).wait(20) == 0
+    watcher = lab.server.popen(lab.bin("sidecore-loader"), "stats", "--interval", "0.2", "--count", "0", "--json", "--bpffs",
+                               lab.bpffs, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    watcher.stdout.readline()
+    lab.loader("detach", "sv0")
+    attach(lab)
+    for _ in range(5):
+        for found in json.loads(watcher.stdout.readline())["attachments"]:
+            assert found["reasons"]["steered"]["per_s"] < 1e6
+    watcher.terminate()
+    udp_count(sink)
+
+
+def test_top_without_a_terminal_prints_once(lab):
+    attach(lab)
+    assert lab.loader("top", "sv0", "--interval", "0.1").stdout.count("sv0: over") == 1
+    (found,) = json.loads(lab.loader("top", "sv0", "--interval", "0.1", "--json").stdout)["attachments"]
+    assert found["interface"] == "sv0"
+
+
+def read_until(terminal, words, timeout=20):
+    """What comes from the terminal up to `words`, or to its end."""
+    seen, end = b"", time.monotonic() + timeout
+    while words not in seen and time.monotonic() < end:
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                seen += os.read(terminal, 65536)
+            except OSError:
+                break
+    return seen
+
+
+@pytest.mark.parametrize("key", [b"q", b"\x03"])
+def test_top_on_a_terminal(lab, key):
+    attach(lab)
+    ours, theirs = pty.openpty()
+    # A session of its own whose terminal this is, so that Ctrl-C is a signal there.
+    process = subprocess.Popen(["setsid", "-c", *lab.server.argv(lab.bin("sidecore-loader"), "top", "sv0", "--interval", "0.1",
+                                                                 "--bpffs", lab.bpffs)],
+                               stdin=theirs, stdout=theirs, stderr=theirs)
+    try:
+        first = read_until(ours, b"q: quit")
+        assert first.startswith(b"\x1b[?1049h") and b"sv0: over" in first
+        assert b"sv0: over" in read_until(ours, b"q: quit")  # again
+        os.write(ours, key)
+        assert process.wait(20) == 0
+        assert b"\x1b[?1049l" in read_until(ours, b"\x1b[?1049l")
+        settings = subprocess.run(["stty", "-a"], stdin=theirs, capture_output=True, text=True, check=True).stdout
+        assert " icanon" in settings and " echo " in settings
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        os.close(ours)
+        os.close(theirs)
+
+
+# ---- cpus ------------------------------------------------------------------------------------------------------------
+
+
+def test_cpus_changes_under_traffic_without_loss(lab):
+    attach(lab)
+    sink = udp_sink(lab)
+    source = send(lab, 8000, 3)
+    changes = 0
+    while source.poll() is None:
+        lab.loader("cpus", "sv0", ("0-1", "0", "1")[changes % 3])
+        changes += 1
+    assert source.returncode == 0 and changes > 3
+    settled(lab, SERVICE)
+    assert udp_count(sink) == 8000
+
+
+def test_cpus(lab):
+    attach(lab)
+    assert lab.loader("cpus", "sv0", "0-1").stdout == "sv0: CPUs 0-1\n"
+    assert [cpu["slots"] for cpu in attachment(lab)["cpus"]] == [64, 64]
+    assert json.loads(lab.loader("cpus", "sv0", "0", "--json").stdout) == {
+        "schema_version": 1, "interface": "sv0", "cpus": [0]}
+    refused(lab.loader("cpus", "sv0", "0,777", check=False), "CPU 777", "choose from")
+    assert [cpu["cpu"] for cpu in attachment(lab)["cpus"]] == [0]
+    lab.loader("detach", "sv0")
+    refused(lab.loader("cpus", "sv0", "0", check=False), "sv0", "not attached")
+
+
+# ---- usage -----------------------------------------------------------------------------------------------------------
+
+USAGE = [
+    (("cpus", "sv0"), "no list of CPUs"),
+    (("cpus", "sv0", "x"), "x: not a list"),
+    (("cpus", "sv0", "1", "2"), "2: one interface"),
+    (("stats", "--interval", "0"), "--interval 0"),
+    (("stats", "--interval", "nan"), "--interval nan"),
+    (("stats", "--count", "-1"), "--count -1"),
+    (("stats", "sv0", "sv1"), "sv1"),
+    (("top", "--bogus"), "--bogus"),
+]
+
+
+def test_usage_errors(lab):
+    for args, word in USAGE:
+        done = lab.server.run(lab.bin("sidecore-loader"), *args, check=False)
+        refused(done, word, "--help", code=2)
+        assert not done.stdout
