@@ -13,7 +13,7 @@
 #include "reason.h"
 #include "session.h"
 
-enum { SQ_ENTRIES = 1024, BUF_RING_ALIGN = 4096 };
+enum { SQ_ENTRIES = 1024, BUF_RING_ALIGN = 4096, GOODBYE_MS = 500 };
 
 static int open_fail(int err, const char *what)
 {
@@ -142,14 +142,6 @@ err_free:
 	return err;
 }
 
-static void local_close(struct sc_session *session)
-{
-	io_uring_queue_exit(&session->lanes[0].ring);
-	(void)close(session->fd);
-	(void)munmap(session->mem, session->mem_len);
-	free(session->lanes);
-}
-
 static int local_file_add(struct lane *lane, unsigned int slot, int fd)
 {
 	int ret = io_uring_register_files_update(&lane->ring, slot, &fd, 1);
@@ -172,6 +164,12 @@ static int local_submit(struct sc_session *session)
 	ret = io_uring_submit_and_get_events(ring);
 	/* -EBUSY, -EAGAIN: what could not be taken now lies in the queue still */
 	return ret < 0 && ret != -EBUSY && ret != -EAGAIN && ret != -EINTR ? ret : 0;
+}
+
+/* Deferred task work. The kernel runs 20 pieces at a time and says by the flag that there are more: true. */
+static bool work_run(struct io_uring *ring)
+{
+	return !io_uring_get_events(ring) && IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN;
 }
 
 /*
@@ -206,6 +204,33 @@ static int local_wait(struct sc_session *session, int timeout_ms)
 	session->counters.sleeps++;
 	ret = io_uring_submit_and_wait_timeout(&session->lanes[0].ring, &cqe, 1, timeout_ms < 0 ? NULL : &ts, NULL);
 	return ret < 0 && ret != -ETIME && ret != -EBUSY && ret != -EAGAIN ? ret : 0;
+}
+
+/*
+ * The kernel ends the requests of a closed ring in its own time, and until then they hold their sockets. Here they end before,
+ * so that the ports are free afterwards.
+ */
+static void sockets_close(struct io_uring *ring)
+{
+	struct io_uring_sync_cancel_reg all = {
+		.fd = -1,
+		.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+		.timeout = { .tv_nsec = GOODBYE_MS * 1000000LL },
+	};
+
+	(void)io_uring_register_sync_cancel(ring, &all);
+	while (work_run(ring)) /* where cancelled requests end */
+		;
+	(void)io_uring_unregister_files(ring);
+}
+
+static void local_close(struct sc_session *session)
+{
+	sockets_close(&session->lanes[0].ring);
+	io_uring_queue_exit(&session->lanes[0].ring);
+	(void)close(session->fd);
+	(void)munmap(session->mem, session->mem_len);
+	free(session->lanes);
 }
 
 const struct engine_ops sc_engine_local = {

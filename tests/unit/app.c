@@ -563,6 +563,31 @@ static void test_own_epoll(void **state)
 	sc_close_session(server.session);
 }
 
+/* When a session is closed its ports are free. */
+static void test_session_close_frees_ports(void **state)
+{
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct server server;
+	uint16_t port;
+	int fd;
+
+	(void)state;
+	server_open(&server, &options, echo);
+	port = sc_listener_port(server.listener);
+	for (int i = 0; i < 10; i++) {
+		fd = peer_connect(port);
+		assert_true(fd >= 0);
+		turn_until(&server, server.accepted == 1);
+		sc_close_session(server.session);
+		close(fd);
+		server_open(&server, &options, echo);
+		sc_listener_close(server.listener);
+		if (sc_listen(server.session, "127.0.0.1", port, 0, &server.listener))
+			fail_msg("%s", sc_reason());
+	}
+	sc_close_session(server.session);
+}
+
 static int64_t clock_ms(clockid_t clock)
 {
 	struct timespec now;
@@ -650,8 +675,8 @@ static int teardown_direct(void **state)
 		cmocka_unit_test(test_unread_does_not_starve), cmocka_unit_test(test_order),                         \
 		cmocka_unit_test(test_close_now), cmocka_unit_test(test_reset), cmocka_unit_test(test_accept_bound), \
 		cmocka_unit_test(test_thousand), cmocka_unit_test(test_listener_close),                              \
-		cmocka_unit_test(test_own_epoll), cmocka_unit_test(test_idle_stops_spinning),                        \
-		cmocka_unit_test(test_refusals)
+		cmocka_unit_test(test_own_epoll), cmocka_unit_test(test_session_close_frees_ports),                  \
+		cmocka_unit_test(test_idle_stops_spinning), cmocka_unit_test(test_refusals)
 
 int main(int argc, char **argv)
 {
