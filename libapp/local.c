@@ -186,9 +186,11 @@ static int local_arm(struct sc_session *session)
 		return err;
 	(void)eventfd_read(session->fd, &stale);
 	(void)io_uring_cq_eventfd_toggle(ring, true);
-	/* D: enabling before the last look, by the kernel itself: it runs what was added before it could see the flag. */
+	/* D: enabling before the last look, by the kernel itself: it runs what was added before it could see the flag. All of it:
+	 * for what would be left over no signal comes. */
 	sc_barrier_full();
-	(void)io_uring_get_events(ring);
+	while (work_run(ring) && !sc_session_ready(session))
+		;
 	if (!sc_session_ready(session))
 		return 0;
 	(void)io_uring_cq_eventfd_toggle(ring, false);
