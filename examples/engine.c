@@ -15,7 +15,8 @@ enum { PATIENCE_MS = 250 };
 static const struct argp_option engine_options[] = {
 	{ "engine", SC_OPTION_ENGINE, "NAME", 0, "auto, local or direct (default auto: direct if ringsvc answers)", 2 },
 	{ "lanes", SC_OPTION_LANES, "N", 0, "Use N dedicated cores (default all that ringsvc offers)", 2 },
-	{ "socket", SC_OPTION_SOCKET, "PATH", 0, "Where ringsvc listens (default $SIDECORE_SOCKET, else the user's own, then the system's)", 2 },
+	{ "socket", SC_OPTION_SOCKET, "PATH", 0,
+	  "Where ringsvc listens (default $SIDECORE_SOCKET, else the user's own, then the system's)", 2 },
 	{ "spin-us", SC_OPTION_SPIN_US, "N", 0, "Look for events for N µs before sleeping (default 0)", 2 },
 	{ "conns", SC_OPTION_CONNS, "N", 0, "Serve at most N connections per lane (default 4096)", 2 },
 	{ 0 }

@@ -11,8 +11,8 @@ enum { ARENA_BLOCK_SHIFT = 8, ARENA_ORDERS = 24 }; /* 256 bytes up to 2 GiB */
 struct arena {
 	char *mem;
 	uint32_t block_cnt;
-	uint8_t *state;	     /* per block: what begins here, enum block_state | order */
-	uint32_t *next;	     /* per block, of the free list of its order */
+	uint8_t *state; /* per block: what begins here, enum block_state | order */
+	uint32_t *next; /* per block, of the free list of its order */
 	uint32_t *prev;
 	uint32_t free_head[ARENA_ORDERS];
 };

@@ -31,9 +31,9 @@ static bool lane_valid(const struct sc_channel *header, const struct sc_lane *la
 		if (!inside(header, words[i], sizeof(__u32), sizeof(__u32)))
 			return false;
 	return power_of_two(lane->sq_entries) && lane->sq_entries <= SC_SQ_ENTRIES_MAX &&
-	       power_of_two(lane->cq_entries) && lane->cq_entries <= SC_CQ_ENTRIES_MAX &&
-	       power_of_two(lane->buf_cnt) && lane->buf_cnt <= SC_BUFS_MAX &&
-	       power_of_two(lane->buf_len) && lane->buf_len >= SC_BUF_LEN_MIN && lane->buf_len <= SC_BUF_LEN_MAX &&
+	       power_of_two(lane->cq_entries) && lane->cq_entries <= SC_CQ_ENTRIES_MAX && power_of_two(lane->buf_cnt) &&
+	       lane->buf_cnt <= SC_BUFS_MAX && power_of_two(lane->buf_len) && lane->buf_len >= SC_BUF_LEN_MIN &&
+	       lane->buf_len <= SC_BUF_LEN_MAX &&
 	       inside(header, lane->sqes_off, (__u64)lane->sq_entries * sizeof(struct io_uring_sqe), 64) &&
 	       inside(header, lane->cqes_off, (__u64)lane->cq_entries * sizeof(struct io_uring_cqe), 16) &&
 	       inside(header, lane->buf_ring_off, (__u64)lane->buf_cnt * sizeof(struct io_uring_buf), 4096) &&
@@ -64,13 +64,18 @@ static bool sealed(int memfd)
 static int header_check(const struct sc_channel *header, off_t size)
 {
 	if (header->magic != SC_CHANNEL_MAGIC)
-		return sc_reason_set(-EPROTO, "channel: wrong magic 0x%08x, expected 0x%08x: is it sidecore-ringsvc that answers?",
-				     header->magic, SC_CHANNEL_MAGIC);
+		return sc_reason_set(
+			-EPROTO, "channel: wrong magic 0x%08x, expected 0x%08x: is it sidecore-ringsvc that answers?",
+			header->magic, SC_CHANNEL_MAGIC);
 	if (header->version != SC_ABI_VERSION)
-		return sc_reason_set(-EPROTO, "channel: version %u, this libapp speaks %d: install libapp and ringsvc of one release",
-				     header->version, SC_ABI_VERSION);
+		return sc_reason_set(
+			-EPROTO,
+			"channel: version %u, this libapp speaks %d: install libapp and ringsvc of one release",
+			header->version, SC_ABI_VERSION);
 	if (header->header_len != sizeof(*header) || header->channel_len != (__u64)size || !header_valid(header))
-		return sc_reason_set(-EBADMSG, "channel: a length or offset is out of bounds: install libapp and ringsvc of one release");
+		return sc_reason_set(
+			-EBADMSG,
+			"channel: a length or offset is out of bounds: install libapp and ringsvc of one release");
 	return 0;
 }
 
@@ -80,12 +85,14 @@ void *sc_channel_map(int memfd, struct sc_channel *ret_header, int *ret_err)
 	void *mem;
 
 	if (fstat(memfd, &stat) || stat.st_size < (off_t)sizeof(*ret_header) || !sealed(memfd)) {
-		*ret_err = sc_reason_set(-EBADMSG, "channel: the service's memory is not sealed: is it sidecore-ringsvc that answers?");
+		*ret_err = sc_reason_set(
+			-EBADMSG, "channel: the service's memory is not sealed: is it sidecore-ringsvc that answers?");
 		return NULL;
 	}
 	mem = mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	if (mem == MAP_FAILED) {
-		*ret_err = sc_reason_set(-errno, "channel: mmap of %lld bytes: %s", (long long)stat.st_size, strerror(errno));
+		*ret_err = sc_reason_set(-errno, "channel: mmap of %lld bytes: %s", (long long)stat.st_size,
+					 strerror(errno));
 		return NULL;
 	}
 	memcpy(ret_header, mem, sizeof(*ret_header));

@@ -18,8 +18,10 @@ static int connect_fail(const char *path, int err)
 	if (err == ENOENT || err == ECONNREFUSED)
 		return sc_reason_set(-err, "%s: no sidecore-ringsvc answers: start it, or use engine local", path);
 	if (err == EACCES)
-		return sc_reason_set(-EACCES, "%s: no right to connect: ask for access to the socket, or run your own: "
-				     "sidecore-ringsvc --user", path);
+		return sc_reason_set(-EACCES,
+				     "%s: no right to connect: ask for access to the socket, or run your own: "
+				     "sidecore-ringsvc --user",
+				     path);
 	return sc_reason_set(-err, "%s: %s", path, strerror(err));
 }
 
@@ -44,8 +46,9 @@ int sc_control_connect(const char *path)
 	}
 	if (peer.uid != 0 && peer.uid != geteuid()) {
 		(void)close(fd);
-		return sc_reason_set(-EACCES, "%s: the service belongs to uid %u, neither root nor this user: not trusted",
-				     path, peer.uid);
+		return sc_reason_set(-EACCES,
+				     "%s: the service belongs to uid %u, neither root nor this user: not trusted", path,
+				     peer.uid);
 	}
 	return fd;
 }
@@ -102,7 +105,10 @@ static int message_receive(int socket, struct sc_ctl_msg *msg, int *fds, unsigne
 	} control;
 	struct iovec iov = { .iov_base = msg, .iov_len = sizeof(*msg) };
 	struct msghdr hdr = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
 	};
 	ssize_t len;
 
@@ -141,12 +147,15 @@ int sc_control_call(int socket, struct sc_ctl_msg *msg, int fd, int *fds, unsign
 const char *sc_control_reason(const struct sc_ctl_msg *reply)
 {
 	static const char *const texts[SC_REFUSED_CNT] = {
-		[SC_REFUSED_VERSION] = "the service speaks another version of the protocol: install libapp and ringsvc of one release",
-		[SC_REFUSED_MALFORMED] = "the service did not understand the request: install libapp and ringsvc of one release",
+		[SC_REFUSED_VERSION] =
+			"the service speaks another version of the protocol: install libapp and ringsvc of one release",
+		[SC_REFUSED_MALFORMED] =
+			"the service did not understand the request: install libapp and ringsvc of one release",
 		[SC_REFUSED_LIMIT] = "an option is out of the service's bounds: ask for less",
 		[SC_REFUSED_ENGINES] = "too many engines run for this user: close other sessions first",
 		[SC_REFUSED_SESSIONS] = "too many sessions are open: close other sessions first",
-		[SC_REFUSED_MEMLOCK] = "ring memory beyond RLIMIT_MEMLOCK of this user: close other sessions or ask for fewer conns and bufs",
+		[SC_REFUSED_MEMLOCK] =
+			"ring memory beyond RLIMIT_MEMLOCK of this user: close other sessions or ask for fewer conns and bufs",
 		[SC_REFUSED_MEMORY] = "the service is out of memory: ask for less",
 		[SC_REFUSED_RING] = "the kernel refused the ring: see the service's log",
 		[SC_REFUSED_CPU] = "a dedicated core is offline or forbidden: restart the service with other --cpus",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Every field that crosses a process or language border, for whoever compares layouts: FIELD(struct, field). */
+/* clang-format off */
 #define ABI_STRUCTS(X)                                                                                               \
 	X(sc_lane) X(sc_channel) X(sc_ctl_msg) X(sc_steering) X(sc_service_key) X(sc_service) X(sc_service_count)
 
@@ -20,3 +21,4 @@
 	X(sc_service, row)                                                                                           \
 	X(sc_service_count, local) X(sc_service_count, steered) X(sc_service_count, arrived)                         \
 	X(sc_service_count, arrived_bytes)
+/* clang-format on */

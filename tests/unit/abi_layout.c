@@ -84,8 +84,8 @@ static void test_fields(void **state)
 			fail_msg("%s.%s is not in the BTF", fields[i].name, fields[i].field);
 		if (btf_member_bit_offset(type, m) != fields[i].off * 8 ||
 		    btf__resolve_size(btf, member[m].type) != (__s64)fields[i].size)
-			fail_msg("%s.%s: at %zu, %zu bytes in C; at %u, %lld bytes in BPF", fields[i].name, fields[i].field,
-				 fields[i].off, fields[i].size, btf_member_bit_offset(type, m) / 8,
+			fail_msg("%s.%s: at %zu, %zu bytes in C; at %u, %lld bytes in BPF", fields[i].name,
+				 fields[i].field, fields[i].off, fields[i].size, btf_member_bit_offset(type, m) / 8,
 				 (long long)btf__resolve_size(btf, member[m].type));
 	}
 }
@@ -101,8 +101,8 @@ static void test_no_holes(void **state)
 			if (strcmp(fields[f].name, structs[i].name))
 				continue;
 			if (fields[f].off != end)
-				fail_msg("%s.%s: %zu bytes before it belong to no field", fields[f].name, fields[f].field,
-					 fields[f].off - end);
+				fail_msg("%s.%s: %zu bytes before it belong to no field", fields[f].name,
+					 fields[f].field, fields[f].off - end);
 			end += fields[f].size;
 		}
 		if (end != structs[i].size)

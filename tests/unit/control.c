@@ -136,7 +136,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_answer), TEST(test_no_answer), TEST(test_hung_up), TEST(test_hung_up_without_reading),
+		TEST(test_answer),
+		TEST(test_no_answer),
+		TEST(test_hung_up),
+		TEST(test_hung_up_without_reading),
 	};
 
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
