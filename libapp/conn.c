@@ -20,16 +20,21 @@ static uint64_t tag_of(const struct sc_conn *conn, enum conn_op op)
 
 static void prep_accept(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
-	unsigned int listener = (unsigned int)(conn->listener - conn->lane->session->listeners);
+	const struct lane *lane = conn->lane;
+	int listener = conn->listener->lane[lane->idx].file;
 
-	io_uring_prep_accept_direct(sqe, (int)(SC_SLOT_LISTENERS + listener), NULL, NULL, 0, sc_conn_slot(conn));
-	sqe->flags |= IOSQE_FIXED_FILE;
+	if (lane->descriptors)
+		io_uring_prep_accept(sqe, listener, NULL, NULL, SOCK_CLOEXEC);
+	else
+		io_uring_prep_accept_direct(sqe, listener, NULL, NULL, 0, sc_conn_slot(conn));
+	sc_lane_use_file(lane, sqe);
 }
 
 static void prep_recv(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
-	io_uring_prep_recv_multishot(sqe, (int)sc_conn_slot(conn), NULL, 0, 0);
-	sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
+	io_uring_prep_recv_multishot(sqe, conn->file, NULL, 0, 0);
+	sc_lane_use_file(conn->lane, sqe);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = SC_BUF_GROUP;
 	sqe->optlen = conn->lane->recv_limit;
 }
@@ -44,7 +49,7 @@ static void prep_send(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	if (send->piece_cnt == 1) {
 		void *mem = (void *)(uintptr_t)sc_session_addr(session, send->piece[0].iov_base);
 
-		io_uring_prep_send(sqe, (int)sc_conn_slot(conn), mem, send->piece[0].iov_len, MSG_WAITALL);
+		io_uring_prep_send(sqe, conn->file, mem, send->piece[0].iov_len, MSG_WAITALL);
 	} else {
 		scratch = &conn->lane->scratch[sc_conn_idx(conn)];
 		for (unsigned int i = 0; i < send->piece_cnt; i++)
@@ -56,16 +61,16 @@ static void prep_send(struct sc_conn *conn, struct io_uring_sqe *sqe)
 			.msg_iov = (void *)(uintptr_t)sc_session_addr(session, scratch->piece),
 			.msg_iovlen = send->piece_cnt,
 		};
-		io_uring_prep_sendmsg(sqe, (int)sc_conn_slot(conn),
-				      (void *)(uintptr_t)sc_session_addr(session, &scratch->msg), MSG_WAITALL);
+		io_uring_prep_sendmsg(sqe, conn->file, (void *)(uintptr_t)sc_session_addr(session, &scratch->msg),
+				      MSG_WAITALL);
 	}
-	sqe->flags |= IOSQE_FIXED_FILE;
+	sc_lane_use_file(conn->lane, sqe);
 }
 
 static void prep_shutdown(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
-	io_uring_prep_shutdown(sqe, (int)sc_conn_slot(conn), SHUT_WR);
-	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_prep_shutdown(sqe, conn->file, SHUT_WR);
+	sc_lane_use_file(conn->lane, sqe);
 }
 
 /* A cancel that succeeds is told by the end of its victim; one that finds none is ignored in sc_conn_complete. */
@@ -83,7 +88,10 @@ static void prep_cancel_send(struct sc_conn *conn, struct io_uring_sqe *sqe)
 
 static void prep_close(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
-	io_uring_prep_close_direct(sqe, sc_conn_slot(conn));
+	if (conn->lane->descriptors)
+		io_uring_prep_close(sqe, conn->file);
+	else
+		io_uring_prep_close_direct(sqe, sc_conn_slot(conn));
 }
 
 static void (*const prepare[])(struct sc_conn *, struct io_uring_sqe *) = {
@@ -334,6 +342,7 @@ static void complete_accept(struct sc_conn *conn, int res, struct sink *sink)
 		return;
 	}
 	conn->open = true;
+	conn->file = lane->descriptors ? res : (int)sc_conn_slot(conn);
 	lane->session->counters.accepted++;
 	event_add(sink, SC_EVENT_ACCEPT, conn)->listener = listener;
 	recv_next(conn);
@@ -365,6 +374,9 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 		break;
 	case OP_SEND:
 		complete_send(conn, cqe->res, sink);
+		break;
+	case OP_CLOSE:
+		conn->file = -1;
 		break;
 	default:
 		break;

@@ -6,6 +6,7 @@
  * letters and their partners are in docs/memory-order.md.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,7 @@ static void lane_open(struct lane *lane, struct sc_session *session, const struc
 	lane->conn_cnt = header->conn_cnt;
 	lane->doorbell_armed = true;
 	lane->recv_limit = !!(header->features & SC_CHANNEL_RECV_LIM);
+	lane->descriptors = header->features & SC_CHANNEL_DESCRIPTORS;
 }
 
 /* Edge-triggered, so that a wake-up costs no read of the eventfd. */
@@ -223,7 +225,6 @@ static void direct_close(struct sc_session *session)
 	}
 	(void)close(session->fd);
 	(void)munmap(session->mem, session->mem_len);
-	free(session->lanes);
 }
 
 /* --- slow path: the control socket --- */
@@ -233,7 +234,9 @@ static int direct_file_add(struct lane *lane, unsigned int slot, int fd)
 	struct sc_ctl_msg msg = { .type = SC_CTL_FILE_ADD, .lane = lane->idx, .slot = slot };
 	int err = sc_control_call(lane->session->control, &msg, fd, NULL, NULL);
 
-	return err ? err : msg.status;
+	if (err || msg.status)
+		return err ? err : msg.status;
+	return msg.slot > INT_MAX ? -EPROTO : (int)msg.slot;
 }
 
 static int kick(struct lane *lane)

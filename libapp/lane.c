@@ -65,7 +65,7 @@ struct sc_conn *sc_lane_conn_get(struct lane *lane)
 	else
 		return NULL;
 	gen = conn->gen;
-	*conn = (struct sc_conn){ .lane = lane, .gen = gen };
+	*conn = (struct sc_conn){ .lane = lane, .file = -1, .gen = gen };
 	return conn;
 }
 

@@ -54,6 +54,7 @@ struct sc_conn {
 	void *data;
 	struct sc_conn *next; /* of the free list, or of the lane's todo list */
 	struct send *send_head, *send_tail; /* the head is in flight, or about to be */
+	int file;	     /* slot of the lane's file table, or descriptor; -1: none */
 	uint32_t gen;
 	uint32_t unreleased; /* receive buffers */
 	uint8_t want;	     /* enum conn_op: to be submitted */
@@ -76,6 +77,7 @@ struct lane {
 	struct sc_session *session;
 	unsigned int idx;
 	int cpu;
+	bool descriptors; /* sockets are the consumer's descriptors, not slots: see SC_CHANNEL_DESCRIPTORS */
 
 	struct io_uring_buf_ring *buf_ring;
 	char *bufs;
@@ -150,6 +152,12 @@ static inline void sc_barrier_full(void)
 static inline unsigned int sc_lane_bufs_free(const struct lane *lane)
 {
 	return lane->buf_cnt - lane->bufs_held;
+}
+
+static inline void sc_lane_use_file(const struct lane *lane, struct io_uring_sqe *sqe)
+{
+	if (!lane->descriptors)
+		sqe->flags |= IOSQE_FIXED_FILE;
 }
 
 static inline uint32_t sc_conn_idx(const struct sc_conn *conn)

@@ -28,17 +28,22 @@ static void accept_one(struct sc_listener *listener, struct sc_conn *conn)
 /* Both or neither, so that nothing is cancelled twice. */
 static void close_fill(struct sc_listener *listener, struct lane *lane)
 {
-	unsigned int idx = (unsigned int)(listener - lane->session->listeners), slot = SC_SLOT_LISTENERS + idx;
+	unsigned int idx = (unsigned int)(listener - lane->session->listeners);
+	int file = listener->lane[lane->idx].file;
 	struct io_uring_sqe *sqe;
 
 	if (io_uring_sq_space_left(&lane->ring) < 2)
 		return;
 	sqe = io_uring_get_sqe(&lane->ring);
-	io_uring_prep_cancel_fd(sqe, (int)slot, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
+	io_uring_prep_cancel_fd(sqe, file,
+				IORING_ASYNC_CANCEL_ALL | (lane->descriptors ? 0 : IORING_ASYNC_CANCEL_FD_FIXED));
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	io_uring_sqe_set_data64(sqe, (uint64_t)idx << 32 | LISTENER_CANCEL << 8 | OP_LISTENER);
 	sqe = io_uring_get_sqe(&lane->ring);
-	io_uring_prep_close_direct(sqe, slot);
+	if (lane->descriptors)
+		io_uring_prep_close(sqe, file);
+	else
+		io_uring_prep_close_direct(sqe, (unsigned int)file);
 	io_uring_sqe_set_data64(sqe, (uint64_t)idx << 32 | LISTENER_CLOSE << 8 | OP_LISTENER);
 	listener->lane[lane->idx].close_wanted = false;
 }
@@ -172,17 +177,18 @@ static int lane_listen(struct sc_listener *listener, struct lane *lane, struct a
 		       int backlog)
 {
 	unsigned int slot = SC_SLOT_LISTENERS + (unsigned int)(listener - lane->session->listeners);
-	int fd = socket_open(lane, address, text, listener->port, backlog), err;
+	int fd = socket_open(lane, address, text, listener->port, backlog), err, file;
 
 	if (fd < 0)
 		return fd;
 	err = port_of(fd, address, &listener->port);
-	if (!err)
-		err = lane->session->ops->file_add(lane, slot, fd);
+	file = err ? err : lane->session->ops->file_add(lane, slot, fd);
 	(void)close(fd);
+	err = file < 0 ? file : 0;
 	if (err)
 		return sc_reason_set(err, "%s port %u: the engine did not take the socket: %s", text, listener->port,
 				     strerror(-err));
+	listener->lane[lane->idx].file = file;
 	listener->lane[lane->idx].open = true;
 	return 0;
 }

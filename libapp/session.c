@@ -147,6 +147,7 @@ static int engine_open(struct sc_session *session, const struct engine_ops *ops,
 	err = lanes_init(session, set);
 	if (err) {
 		ops->close(session);
+		free(session->lanes);
 		return sc_reason_set(err, "session: out of memory");
 	}
 	return 0;
@@ -185,8 +186,9 @@ void sc_close_session(struct sc_session *session)
 {
 	if (!session)
 		return;
-	lanes_exit(session);
 	session->ops->close(session);
+	lanes_exit(session);
+	free(session->lanes);
 	free(session);
 }
 

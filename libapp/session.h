@@ -24,8 +24,11 @@ struct engine_ops {
 	enum sc_engine id;
 	/* Fills lanes, lane_cnt, mem, mem_len, base, arena memory. Leaves nothing behind when it fails, and sets a reason. */
 	int (*open)(struct sc_session *session, const struct settings *settings);
-	void (*close)(struct sc_session *session);
-	/* A copy of the descriptor goes into a slot of the lane's file table. */
+	void (*close)(struct sc_session *session); /* leaves the lanes' own memory */
+	/*
+	 * A copy of the descriptor goes into a slot of the lane's file table, or with lane->descriptors becomes one of the
+	 * consumer's own. Returns what requests call it, or -errno.
+	 */
 	int (*file_add)(struct lane *lane, unsigned int slot, int fd);
 	/* Lets the consumer know of what lies in the queue. Does not block. -EOWNERDEAD: it is gone. */
 	int (*submit)(struct sc_session *session);
@@ -45,6 +48,7 @@ struct sc_listener {
 	int64_t retry_ms; /* accept failed for want of resources: not before this time, 0 = no wait */
 	struct {
 		unsigned int accepts; /* outstanding */
+		int file;	      /* as requests call it */
 		bool close_wanted;
 		bool open;	      /* the socket is in the lane's file table */
 	} lane[SC_LANES_MAX];

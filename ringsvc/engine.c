@@ -37,6 +37,11 @@ static void end_session(unsigned int idx, int broker_fd)
 {
 	struct sc_session *session = &sessions[idx];
 
+	if (cores.config->features & SC_CHANNEL_DESCRIPTORS) {
+		sc_session_exit_last(session, broker_fd);
+		report_ended(broker_fd);
+		_exit(0);
+	}
 	// By hand: a hostile app may hold copies of our descriptors, which would keep them in the epoll set
 	(void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, session->ctl, NULL);
 	(void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, session->pidfd, NULL);

@@ -4,8 +4,11 @@
 
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,7 +24,7 @@
 #endif
 
 // A probe that has told the reason itself returns this; else 0 or -errno.
-enum { SAID = 1 };
+enum { SAID = 1, RELEASE_MS = 20 };
 
 static const struct sc_wish probe_wish = {
 	.lane_cnt = 1,
@@ -244,6 +247,44 @@ static bool has_recv_lim(void)
 	return works;
 }
 
+// Linux 6.12 releases the file of a slot only after every older request of the ring, such as an idle connection's receive.
+static bool try_release(struct io_uring *ring, const int *files, int far_end)
+{
+	struct pollfd end = { .fd = far_end, .events = POLLIN };
+	struct io_uring_sqe *sqe;
+	int err = io_uring_register_files(ring, files, 2);
+
+	(void)close(files[1]); // the slot has it alone now
+	if (err)
+		return false;
+	sqe = io_uring_get_sqe(ring);
+	io_uring_prep_poll_add(sqe, 0, POLLIN);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_prep_close_direct(io_uring_get_sqe(ring), 1);
+	return io_uring_submit_and_wait(ring, 1) == 2 && poll(&end, 1, RELEASE_MS) > 0;
+}
+
+static bool has_prompt_release(void)
+{
+	bool works = false;
+	struct io_uring ring;
+	int pair[2], pending;
+
+	if (secure_getenv("SIDECORE_DESCRIPTORS") || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return false;
+	pending = eventfd(0, EFD_CLOEXEC);
+	if (pending >= 0 && !io_uring_queue_init(4, &ring, 0)) {
+		works = try_release(&ring, (int[]){ pending, pair[0] }, pair[1]);
+		io_uring_queue_exit(&ring);
+	} else {
+		(void)close(pair[0]);
+	}
+	if (pending >= 0)
+		(void)close(pending);
+	(void)close(pair[1]);
+	return works;
+}
+
 static const struct {
 	const char *what;
 	int (*probe)(const struct sc_config *config);
@@ -270,7 +311,10 @@ bool sc_feature_probe(struct sc_config *config)
 			sc_error("%s: %s: %s", needed[i].what, strerrorname_np(-err), needed[i].next);
 		return false;
 	}
-	config->features = has_recv_lim() ? SC_CHANNEL_RECV_LIM : 0;
-	sc_debug("limit on the bytes of a multishot receive: %s", config->features ? "yes" : "no");
+	config->features = (has_recv_lim() ? SC_CHANNEL_RECV_LIM : 0) |
+			   (has_prompt_release() ? 0 : SC_CHANNEL_DESCRIPTORS);
+	sc_debug("limit on the bytes of a multishot receive: %s; slots release files at once: %s",
+		 config->features & SC_CHANNEL_RECV_LIM ? "yes" : "no",
+		 config->features & SC_CHANNEL_DESCRIPTORS ? "no" : "yes");
 	return true;
 }

@@ -50,6 +50,7 @@ static const int engine_calls[] = {
 	SCMP_SYS(fstat),
 	SCMP_SYS(newfstatat), // fstat of newer C libraries
 	SCMP_SYS(close),
+	SCMP_SYS(close_range),
 	// the loop
 	SCMP_SYS(epoll_create1),
 	SCMP_SYS(epoll_ctl),

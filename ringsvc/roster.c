@@ -27,6 +27,9 @@ static bool has_died(const struct sc_engine *engine)
 
 static struct sc_engine *find(struct sc_roster *roster, const struct sc_domain *domain)
 {
+	// Sockets that are descriptors of the engine end with it: it serves one session
+	if (roster->config->features & SC_CHANNEL_DESCRIPTORS)
+		return NULL;
 	for (unsigned int i = 0; i < SC_ENGINES_MAX; i++) {
 		struct sc_engine *engine = &roster->engines[i];
 

@@ -35,6 +35,23 @@ static void close_channel(struct sc_session *session)
 	session->len = 0;
 }
 
+// What an app made and was given lies among our descriptors, in places only it knows.
+static void close_all_but(int a, int b)
+{
+	int first = a < b ? a : b, second = a < b ? b : a;
+
+	if (first + 1 < second)
+		(void)close_range(first + 1, second - 1, 0);
+	(void)close_range(second + 1, ~0U, 0);
+}
+
+void sc_session_exit_last(struct sc_session *session, int broker_fd)
+{
+	close_channel(session);
+	close_all_but(session->ctl, broker_fd);
+	(void)close(session->ctl);
+}
+
 void sc_session_exit(struct sc_session *session)
 {
 	close_channel(session);
@@ -177,21 +194,39 @@ static int check_socket(int fd)
 	return type == SOCK_STREAM || type == SOCK_DGRAM ? 0 : -ESOCKTNOSUPPORT;
 }
 
-static bool serve_file_add(struct sc_session *session, const struct sc_ctl_msg *msg, int fd)
+// With SC_CHANNEL_DESCRIPTORS the engine keeps the descriptor until it ends, which is when its only session ends, or until
+// the app closes it by a request.
+static int take_socket(struct sc_session *session, const struct sc_cores *cores, const struct sc_ctl_msg *msg, int *fd,
+		       __u32 *ret_slot)
 {
-	enum sc_refusal reason = SC_REFUSED_NONE;
-	int status;
+	int err = check_socket(*fd);
+
+	if (err)
+		return err;
+	*ret_slot = msg->slot;
+	if (!(cores->config->features & SC_CHANNEL_DESCRIPTORS))
+		return sc_lane_file_add(session->rings[msg->lane], msg->slot, *fd);
+	*ret_slot = *fd;
+	*fd = -1;
+	return 0;
+}
+
+static bool serve_file_add(struct sc_session *session, const struct sc_cores *cores, const struct sc_ctl_msg *msg, int *fd)
+{
+	struct sc_ctl_msg reply = {
+		.magic = SC_CTL_MAGIC,
+		.version = SC_ABI_VERSION,
+		.type = SC_CTL_FILE_ADD | SC_CTL_REPLY,
+	};
 
 	if (msg->lane >= session->lane_cnt || msg->slot < SC_SLOT_LISTENERS ||
 	    msg->slot >= SC_SLOT_CONNS + session->conn_cnt) {
-		status = -EINVAL;
-		reason = SC_REFUSED_LIMIT;
+		reply.status = -EINVAL;
+		reply.reason = SC_REFUSED_LIMIT;
 	} else {
-		status = check_socket(fd);
-		if (!status)
-			status = sc_lane_file_add(session->rings[msg->lane], msg->slot, fd);
+		reply.status = take_socket(session, cores, msg, fd, &reply.slot);
 	}
-	return !sc_ctl_reply(session->ctl, SC_CTL_FILE_ADD, status, reason);
+	return !sc_ctl_send(session->ctl, &reply, sizeof(reply), NULL, 0);
 }
 
 static bool serve_kick(struct sc_session *session, const struct sc_ctl_msg *msg)
@@ -225,7 +260,7 @@ bool sc_session_serve(struct sc_session *session, struct sc_cores *cores)
 	else if (msg.type == SC_CTL_HELLO)
 		alive = serve_hello(session, cores, &msg);
 	else if (msg.type == SC_CTL_FILE_ADD)
-		alive = serve_file_add(session, &msg, fd);
+		alive = serve_file_add(session, cores, &msg, &fd);
 	else
 		alive = serve_kick(session, &msg);
 	sc_ctl_close_all(&fd, 1);

@@ -28,5 +28,7 @@ bool sc_session_serve(struct sc_session *session, struct sc_cores *cores);
 
 /* Closes the app's sockets and rings, gives its memory back. */
 void sc_session_exit(struct sc_session *session);
+/* The same for the only session of an engine with SC_CHANNEL_DESCRIPTORS: closes all else but broker_fd. */
+void sc_session_exit_last(struct sc_session *session, int broker_fd);
 
 #endif

@@ -50,8 +50,13 @@ enum sc_slot {
 /* Set in sc_channel.features */
 enum sc_channel_feature {
 	SC_CHANNEL_RECV_LIM = 1U << 0, /* the kernel ends a multishot receive after a number of bytes */
+	/*
+	 * Sockets are descriptors of the engine, not slots of the lane's file table: before Linux 6.13 a slot's file is not
+	 * released while any older request of the ring is pending.
+	 */
+	SC_CHANNEL_DESCRIPTORS = 1U << 1,
 };
-#define SC_CHANNEL_FEATURES_KNOWN (SC_CHANNEL_RECV_LIM)
+#define SC_CHANNEL_FEATURES_KNOWN (SC_CHANNEL_RECV_LIM | SC_CHANNEL_DESCRIPTORS)
 
 /*
  * service -> app. One io_uring in the channel's memory. Written once, before the app sees the channel; offsets are in
@@ -105,7 +110,8 @@ enum sc_ctl_type {
 	SC_CTL_HELLO = 1,
 	/*
 	 * app -> service. Uses lane, slot (SC_SLOT_LISTENERS up to the last connection's), and carries one descriptor,
-	 * a socket, that goes into the lane's file table. Reply: status.
+	 * a socket, that goes into the lane's file table. Reply: status, slot: the slot, or with SC_CHANNEL_DESCRIPTORS
+	 * the engine's descriptor.
 	 */
 	SC_CTL_FILE_ADD = 2,
 	/*

@@ -62,7 +62,8 @@ int sc_open(const struct sc_options *options, struct sc_session **ret_session);
 
 /*
  * Gives all back: connections are closed, what is not sent yet is dropped, pointers into the session die. Waits until the
- * service is done with it (some milliseconds, at most half a second), so that ports are free then. NULL is fine.
+ * service is done with it (some milliseconds, at most half a second), so that ports are free then or a moment later. NULL is
+ * fine.
  */
 void sc_close_session(struct sc_session *session);
 
@@ -128,7 +129,7 @@ int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int ma
 
 /*
  * The same, waiting for at least one event: timeout_ms < 0 for ever, 0 as sc_poll. Returns 0 when time ran out,
- * -EINTR if a signal handler ran or, on the local engine, the kernel had work for this thread: call again.
+ * -EINTR if a signal handler ran or the kernel had work for this thread, as it has for an io_uring of its own: call again.
  */
 int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int max, int timeout_ms);
 

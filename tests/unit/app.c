@@ -86,7 +86,7 @@ static int turn(struct server *server, int timeout_ms)
 	struct sc_event events[EVENTS];
 	int cnt = sc_wait(server->session, events, EVENTS, timeout_ms);
 
-	assert_true(cnt >= 0);
+	assert_true(cnt >= 0 || cnt == -EINTR); /* the kernel may still be ending the ring of the test before */
 	for (int i = 0; i < cnt; i++) {
 		count(server, &events[i]);
 		server->handle(server, &events[i]);
@@ -569,7 +569,7 @@ static void test_session_close_frees_ports(void **state)
 	struct sc_options options = SC_OPTIONS_INIT;
 	struct server server;
 	uint16_t port;
-	int fd;
+	int fd, err;
 
 	(void)state;
 	server_open(&server, &options, echo);
@@ -582,7 +582,14 @@ static void test_session_close_frees_ports(void **state)
 		close(fd);
 		server_open(&server, &options, echo);
 		sc_listener_close(server.listener);
-		if (sc_listen(server.session, "127.0.0.1", port, 0, &server.listener))
+		/* the poller lets go of what it held just after it has said so */
+		for (int try = 0; try < 20; try++) {
+			err = sc_listen(server.session, "127.0.0.1", port, 0, &server.listener);
+			if (err != -EADDRINUSE)
+				break;
+			usleep(1000);
+		}
+		if (err)
 			fail_msg("%s", sc_reason());
 	}
 	sc_close_session(server.session);
@@ -670,6 +677,17 @@ static int teardown_direct(void **state)
 	return 0;
 }
 
+/* As on kernels before 6.13: sockets are descriptors, not slots. */
+static int setup_local_descriptors(void **state)
+{
+	return setenv("SIDECORE_DESCRIPTORS", "1", 1) ? -1 : setup_local(state);
+}
+
+static int setup_direct_descriptors(void **state)
+{
+	return setenv("SIDECORE_DESCRIPTORS", "1", 1) ? -1 : setup_direct(state);
+}
+
 #define SCENARIOS                                                                                                    \
 	cmocka_unit_test(test_echo), cmocka_unit_test(test_stream), cmocka_unit_test(test_few_buffers),              \
 		cmocka_unit_test(test_unread_does_not_starve), cmocka_unit_test(test_order),                         \
@@ -686,5 +704,8 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
 	failed = cmocka_run_group_tests_name("local", scenarios, setup_local, NULL);
-	return failed + cmocka_run_group_tests_name("direct", scenarios, setup_direct, teardown_direct);
+	failed += cmocka_run_group_tests_name("direct", scenarios, setup_direct, teardown_direct);
+	failed += cmocka_run_group_tests_name("local, descriptors", scenarios, setup_local_descriptors, NULL);
+	return failed + cmocka_run_group_tests_name("direct, descriptors", scenarios, setup_direct_descriptors,
+						    teardown_direct);
 }

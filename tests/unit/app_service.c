@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 static pid_t pid;
-static char dir[] = "/tmp/sidecore-test-XXXXXX";
+static char dir[32];
 static char path[64];
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -55,6 +55,7 @@ int service_start(void)
 
 	program_find(program, sizeof(program));
 	(void)snprintf(cpu, sizeof(cpu), "%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	(void)strcpy(dir, "/tmp/sidecore-test-XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
 	(void)snprintf(path, sizeof(path), "%s/ringsvc.sock", dir);

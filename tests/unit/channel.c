@@ -82,7 +82,7 @@ static const struct {
 	BAD(magic, 0, -EPROTO), BAD(magic, 0x12345678, -EPROTO), BAD(version, 0, -EPROTO), BAD(version, 2, -EPROTO),
 	BAD(lane_cnt, 0, -EBADMSG), BAD(lane_cnt, SC_LANES_MAX + 1, -EBADMSG), BAD(lane_cnt, 65535, -EBADMSG),
 	BAD(lane_cnt, 2, -EBADMSG), BAD(header_len, 0, -EBADMSG), BAD(header_len, 64, -EBADMSG),
-	BAD(features, 2, -EBADMSG), BAD(features, 1U << 31, -EBADMSG),
+	BAD(features, 4, -EBADMSG), BAD(features, 1U << 31, -EBADMSG),
 	BAD(channel_len, 0, -EBADMSG), BAD(channel_len, LEN + 4096, -EBADMSG), BAD(channel_len, UINT64_MAX, -EBADMSG),
 	BAD(arena_off, 0, -EBADMSG), BAD(arena_off, LEN + 4096, -EBADMSG), BAD(arena_off, 4097, -EBADMSG),
 	BAD(arena_len, LEN, -EBADMSG), BAD(arena_len, UINT64_MAX, -EBADMSG), BAD(conn_cnt, 0, -EBADMSG),

@@ -73,6 +73,7 @@ static int setup(void **state)
 	assert_int_equal(sc_lane_init(&fake->lane), 0);
 	fake->session.listeners[0] = (struct sc_listener){ .session = &fake->session, .used = true };
 	fake->session.listeners[0].lane[0].open = true;
+	fake->session.listeners[0].lane[0].file = SC_SLOT_LISTENERS;
 	*state = fake;
 	return 0;
 }
