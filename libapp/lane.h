@@ -12,8 +12,8 @@
 
 enum {
 	SEND_PIECES = 4,
-	SEND_CHUNK = 64,     /* sends taken from the heap at a time */
-	ACCEPT_AHEAD = 64,   /* accepts outstanding per listening socket */
+	SEND_CHUNK = 64, /* sends taken from the heap at a time */
+	ACCEPT_AHEAD = 64, /* accepts outstanding per listening socket */
 	ACCEPT_RETRY_MS = 100,
 };
 
@@ -35,7 +35,7 @@ struct send {
 	struct send *next;
 	struct sc_conn *conn;
 	uint64_t tag;
-	size_t len;  /* of the whole */
+	size_t len; /* of the whole */
 	size_t left; /* not yet sent */
 	int result;
 	unsigned int piece_cnt;
@@ -54,20 +54,20 @@ struct sc_conn {
 	void *data;
 	struct sc_conn *next; /* of the free list, or of the lane's todo list */
 	struct send *send_head, *send_tail; /* the head is in flight, or about to be */
-	int file;	     /* slot of the lane's file table, or descriptor; -1: none */
+	int file; /* slot of the lane's file table, or descriptor; -1: none */
 	uint32_t gen;
 	uint32_t unreleased; /* receive buffers */
-	uint8_t want;	     /* enum conn_op: to be submitted */
-	uint8_t inflight;    /* enum conn_op: submitted, last completion not seen */
+	uint8_t want; /* enum conn_op: to be submitted */
+	uint8_t inflight; /* enum conn_op: submitted, last completion not seen */
 	bool on_todo : 1;
-	bool open : 1;	     /* accepted and not yet recycled */
-	bool paused : 1;     /* the window is full */
+	bool open : 1; /* accepted and not yet recycled */
+	bool paused : 1; /* the window is full */
 	bool recv_ended : 1; /* end of stream or error: no more receiving */
 	bool send_ended : 1; /* sc_shutdown, or a send failed */
 	bool send_broke : 1; /* a send failed or stopped short: the kernel has told us of a reset, maybe */
-	bool shut : 1;	     /* sc_shutdown */
-	bool closing : 1;    /* sc_close */
-	bool close_now : 1;  /* SC_CLOSE_NOW: a short send is not gone on with */
+	bool shut : 1; /* sc_shutdown */
+	bool closing : 1; /* sc_close */
+	bool close_now : 1; /* SC_CLOSE_NOW: a short send is not gone on with */
 	bool close_asked : 1; /* CLOSE wanted, in flight or done */
 	bool close_told : 1; /* SC_EVENT_CLOSED delivered */
 };
@@ -82,9 +82,9 @@ struct lane {
 	struct io_uring_buf_ring *buf_ring;
 	char *bufs;
 	unsigned int buf_cnt, buf_shift;
-	unsigned int bufs_held;	 /* taken by the kernel and not yet given back */
+	unsigned int bufs_held; /* taken by the kernel and not yet given back */
 	unsigned int bufs_added; /* given back and not yet published */
-	unsigned int window;	 /* buffers a connection may hold */
+	unsigned int window; /* buffers a connection may hold */
 	unsigned int recv_limit; /* bytes after which the kernel ends a multishot receive; 0: it can't */
 
 	struct sc_conn *conns;
@@ -100,10 +100,10 @@ struct lane {
 	unsigned int send_cnt, send_max;
 
 	/* direct engine */
-	bool shared_queue;     /* its consumer looks at the tail by itself: publish at once */
+	bool shared_queue; /* its consumer looks at the tail by itself: publish at once */
 	uint32_t flushed_tail; /* SQ tail up to which the poller is known to be awake */
-	bool marker_pending;   /* a marker was queued, and no wake-up of this lane has been taken since */
-	uint64_t *one;	       /* what a marker writes */
+	bool marker_pending; /* a marker was queued, and no wake-up of this lane has been taken since */
+	uint64_t *one; /* what a marker writes */
 	int event_fd, doorbell_fd;
 	bool doorbell_armed;
 };

@@ -40,10 +40,18 @@ static const struct engine_ops fake_ops = { .submit = fake_submit };
 static void ring_init(struct fake *fake)
 {
 	fake->lane.ring = (struct io_uring){
-		.sq = { .khead = &fake->sq_head, .ktail = &fake->sq_tail, .kflags = &fake->sq_flags, .sqes = fake->sqes,
-			.ring_mask = ENTRIES - 1, .ring_entries = ENTRIES },
-		.cq = { .khead = &fake->cq_head, .ktail = &fake->cq_tail, .kflags = &fake->cq_flags, .cqes = fake->cqes,
-			.ring_mask = ENTRIES - 1, .ring_entries = ENTRIES },
+		.sq = { .khead = &fake->sq_head,
+			.ktail = &fake->sq_tail,
+			.kflags = &fake->sq_flags,
+			.sqes = fake->sqes,
+			.ring_mask = ENTRIES - 1,
+			.ring_entries = ENTRIES },
+		.cq = { .khead = &fake->cq_head,
+			.ktail = &fake->cq_tail,
+			.kflags = &fake->cq_flags,
+			.cqes = fake->cqes,
+			.ring_mask = ENTRIES - 1,
+			.ring_entries = ENTRIES },
 	};
 }
 
@@ -460,15 +468,18 @@ static void test_garbage(void **state)
 
 	(void)accepted(fake, &recv);
 	for (int i = 0; i < 200000; i++) {
-		uint64_t tag = (uint64_t)rand_r(&seed) << 40 ^ (uint64_t)rand_r(&seed) << 16 ^ (unsigned int)rand_r(&seed);
+		uint64_t tag = (uint64_t)rand_r(&seed) << 40 ^ (uint64_t)rand_r(&seed) << 16 ^
+			       (unsigned int)rand_r(&seed);
 
-		answer(fake, i % 4 ? tag : tag % (1ULL << 34), rand_r(&seed) - rand_r(&seed), (unsigned int)rand_r(&seed));
+		answer(fake, i % 4 ? tag : tag % (1ULL << 34), rand_r(&seed) - rand_r(&seed),
+		       (unsigned int)rand_r(&seed));
 		fake->sq_head = fake->sq_tail;
 		for (int e = 0; e < fake->event_cnt; e++) {
 			size_t off = (size_t)((char *)fake->events[e].data - fake->session.mem);
 
 			if (fake->events[e].type == SC_EVENT_RECV && fake->events[e].len)
-				assert_true(off < fake->session.mem_len && fake->events[e].len <= fake->session.mem_len - off);
+				assert_true(off < fake->session.mem_len &&
+					    fake->events[e].len <= fake->session.mem_len - off);
 		}
 	}
 }
@@ -477,11 +488,20 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_accepts_are_bounded), TEST(test_failed_accept_is_asked_again), TEST(test_data_and_end),
-		TEST(test_receive_goes_on), TEST(test_window), TEST(test_few_buffers_are_copied_out),
-		TEST(test_sends_in_order), TEST(test_failed_send_fails_the_rest), TEST(test_reset_met_by_a_send),
-		TEST(test_shutdown_after_sends), TEST(test_close_waits_for_all), TEST(test_close_now),
-		TEST(test_full_queue), TEST(test_garbage),
+		TEST(test_accepts_are_bounded),
+		TEST(test_failed_accept_is_asked_again),
+		TEST(test_data_and_end),
+		TEST(test_receive_goes_on),
+		TEST(test_window),
+		TEST(test_few_buffers_are_copied_out),
+		TEST(test_sends_in_order),
+		TEST(test_failed_send_fails_the_rest),
+		TEST(test_reset_met_by_a_send),
+		TEST(test_shutdown_after_sends),
+		TEST(test_close_waits_for_all),
+		TEST(test_close_now),
+		TEST(test_full_queue),
+		TEST(test_garbage),
 	};
 
 	return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
