@@ -74,6 +74,21 @@ int sc_caps_limit(void)
 	return limit();
 }
 
+const char *sc_caps_missing(void)
+{
+	cap_t now = cap_get_proc();
+	cap_flag_value_t value = CAP_CLEAR;
+	const char *missing = NULL;
+	size_t i;
+
+	for (i = 0; i < KEPT_CNT && !missing; i++)
+		if (kept[i].required &&
+		    (!now || cap_get_flag(now, kept[i].cap, CAP_PERMITTED, &value) || value == CAP_CLEAR))
+			missing = kept[i].name;
+	cap_free(now);
+	return missing;
+}
+
 void sc_caps_admin(bool raised)
 {
 	const cap_value_t admin = CAP_SYS_ADMIN;

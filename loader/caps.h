@@ -11,6 +11,9 @@
  */
 int sc_caps_limit(void);
 
+/* The first capability on that list that is required and not there; NULL: all are. */
+const char *sc_caps_missing(void);
+
 /* Raises or lowers CAP_SYS_ADMIN, if it was there at the start; it is low but for the call that needs it. */
 void sc_caps_admin(bool raised);
 

@@ -1,56 +1,36 @@
 // SPDX-License-Identifier: MIT
 // Warnings about offloads and daemons that spoil steering.
-#include <errno.h>
 #include <linux/ethtool.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "checks.h"
+#include "ethtool.h"
 #include "kthread.h"
 #include "log.h"
 #include "peer.h"
 
-/* The devices of this process's network namespace. */
-static int ethtool(const char *ifname, void *request)
-{
-	struct ifreq ifr = { .ifr_data = request };
-	int fd, err = 0;
-
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
-	if (ioctl(fd, SIOCETHTOOL, &ifr))
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 static bool is_veth(const char *ifname)
 {
-	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	char driver[32];
 
-	return !ethtool(ifname, &info) && !strcmp(info.driver, "veth");
+	return !strcmp(sc_ethtool_driver(ifname, driver, sizeof(driver)), "veth");
 }
 
 static bool has_tx_checksums(const char *ifname)
 {
-	struct ethtool_value value = { .cmd = ETHTOOL_GTXCSUM };
+	__u32 on;
 
-	return !ethtool(ifname, &value) && value.data;
+	return !sc_ethtool_value(ifname, ETHTOOL_GTXCSUM, &on) && on;
 }
 
 /*
  * A veth's peer hands packets over with their checksum yet to be filled in, and the CPU map forgets that it is. In skb
  * mode packets keep that mark.
  */
-static void check_veth_peer(const struct sc_place *place)
+static void check_veth_peer(const struct sc_place *place, struct sc_diagnosis *diagnosis)
 {
 	char name[IF_NAMESIZE];
 	int peer;
@@ -60,25 +40,27 @@ static void check_veth_peer(const struct sc_place *place)
 	peer = sc_peer_ifindex(place->ifindex);
 	if (peer > 0 && if_indextoname(peer, name)) {
 		if (has_tx_checksums(name))
-			sc_warn("%s: packets from its peer %s will arrive without checksums and TCP will fail; run "
+			sc_diagnosis_add(
+				diagnosis, SC_GRADE_PROBLEM, place->ifname,
+				"packets from its peer %s will arrive without checksums and TCP will fail; run "
 				"ethtool -K %s tx off",
-				place->ifname, name, name);
+				name, name);
 		return;
 	}
-	sc_warn("%s: its peer is in another network namespace and not checked: TCP fails while the peer leaves checksums to "
-		"the device; run ethtool -K PEER tx off txvlan off there",
-		place->ifname);
+	sc_diagnosis_add(diagnosis, SC_GRADE_NOTE, place->ifname,
+			 "its peer is in another network namespace and not checked: TCP fails while the peer leaves "
+			 "checksums to the device; run ethtool -K PEER tx off txvlan off there");
 }
 
 /* A tag that the device takes off is not in the packet any more, and the CPU map forgets it. */
-static void check_vlans(const struct sc_place *place)
+static void check_vlans(const struct sc_place *place, struct sc_diagnosis *diagnosis)
 {
-	struct ethtool_value value = { .cmd = ETHTOOL_GFLAGS };
 	char line[256], name[IF_NAMESIZE], base[IF_NAMESIZE];
 	bool has_vlans = false;
+	__u32 flags;
 	FILE *file;
 
-	if (ethtool(place->ifname, &value) || !(value.data & ETH_FLAG_RXVLAN))
+	if (sc_ethtool_value(place->ifname, ETHTOOL_GFLAGS, &flags) || !(flags & ETH_FLAG_RXVLAN))
 		return;
 	file = fopen("/proc/self/net/vlan/config", "re");
 	if (!file)
@@ -88,22 +70,39 @@ static void check_vlans(const struct sc_place *place)
 			has_vlans = true;
 	fclose(file);
 	if (has_vlans)
-		sc_warn("%s: VLAN tags that the device strips are lost to steered packets; run ethtool -K %s rxvlan off",
-			place->ifname, place->ifname);
+		sc_diagnosis_add(
+			diagnosis, SC_GRADE_PROBLEM, place->ifname,
+			"VLAN tags that the device strips are lost to steered packets; run ethtool -K %s rxvlan off",
+			place->ifname);
 }
 
-static void check_irqbalance(void)
+void sc_checks_offloads(const struct sc_place *place, struct sc_diagnosis *diagnosis)
+{
+	check_veth_peer(place, diagnosis);
+	check_vlans(place, diagnosis);
+}
+
+/* A note: whether its list of banned CPUs is right cannot be seen from here. */
+void sc_checks_daemons(struct sc_diagnosis *diagnosis)
 {
 	if (sc_process_exists("irqbalance"))
-		sc_warn("irqbalance: it moves interrupts onto dedicated CPUs; stop it, or ban the CPUs by "
-			"IRQBALANCE_BANNED_CPULIST");
+		sc_diagnosis_add(diagnosis, SC_GRADE_NOTE, "irqbalance",
+				 "it moves interrupts onto dedicated CPUs; stop it, or ban the CPUs by "
+				 "IRQBALANCE_BANNED_CPULIST");
+}
+
+static void warn(struct sc_diagnosis *diagnosis, const struct sc_finding *finding)
+{
+	(void)diagnosis;
+	if (finding->grade != SC_GRADE_OK)
+		sc_warn("%s: %s; %s", finding->object, finding->reason, finding->fix);
 }
 
 void sc_checks_warn(const struct sc_place *place, enum sc_mode mode)
 {
-	if (mode == SC_MODE_NATIVE) {
-		check_veth_peer(place);
-		check_vlans(place);
-	}
-	check_irqbalance();
+	struct sc_diagnosis diagnosis = { .take = warn };
+
+	if (mode == SC_MODE_NATIVE)
+		sc_checks_offloads(place, &diagnosis);
+	sc_checks_daemons(&diagnosis);
 }

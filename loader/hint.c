@@ -49,7 +49,7 @@ static const struct {
 	{ SC_STEP_MAPS, 0, NULL, "detach, then attach again" },
 };
 
-static const char *find_hint(enum sc_step step, int err)
+const char *sc_hint_fix(enum sc_step step, int err)
 {
 	size_t i;
 
@@ -73,5 +73,5 @@ const char *sc_hint_reason(int err)
 
 void sc_hint_error(const char *object, enum sc_step step, int err)
 {
-	sc_error("%s: %s: %s; %s", object, step_names[step], sc_hint_reason(err), find_hint(step, err));
+	sc_error("%s: %s: %s; %s", object, step_names[step], sc_hint_reason(err), sc_hint_fix(step, err));
 }

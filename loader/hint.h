@@ -14,6 +14,9 @@ enum sc_step {
 /* Writes "object: cannot do it: reason (the kernel's words); next step" for a -errno. Uses sc_log_kernel_words(). */
 void sc_hint_error(const char *object, enum sc_step step, int err);
 
+/* The next step alone. */
+const char *sc_hint_fix(enum sc_step step, int err);
+
 /* The reason alone: errno's text and the kernel's words, in a static buffer. */
 const char *sc_hint_reason(int err);
 

@@ -105,3 +105,71 @@ bool sc_process_exists(const char *name)
 {
 	return for_each_process(name, visit_nothing) > 0;
 }
+
+static int found_policy;
+
+static int visit_policy(pid_t pid)
+{
+	found_policy = sched_getscheduler(pid);
+	return found_policy < 0 ? -errno : 0;
+}
+
+int sc_kthread_policy(int cpus_fd, int cpu)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+	char name[NAME_LEN];
+	int found;
+
+	if (bpf_map_get_info_by_fd(cpus_fd, &info, &len))
+		return -errno;
+	snprintf(name, sizeof(name), "cpumap/%d/map:%u", cpu, info.id);
+	found = for_each_process(name, visit_policy);
+	return found < 0 ? found : found ? found_policy : -ESRCH;
+}
+
+static bool is_bound_to(pid_t tid, int cpu)
+{
+	cpu_set_t set;
+
+	return !sched_getaffinity(tid, sizeof(set), &set) && CPU_COUNT(&set) == 1 && CPU_ISSET(cpu, &set);
+}
+
+/* A poller is a thread of the process that made its ring. */
+static bool has_poller(const char *pid, int cpu)
+{
+	static const char prefix[] = "iou-sqp-";
+	char path[64], comm[NAME_LEN];
+	struct dirent *entry;
+	bool found = false;
+	FILE *file;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%.10s/task", pid);
+	tasks = opendir(path);
+	while (tasks && !found && (entry = readdir(tasks))) {
+		snprintf(path, sizeof(path), "/proc/%.10s/task/%.10s/comm", pid, entry->d_name);
+		file = isdigit((unsigned char)entry->d_name[0]) ? fopen(path, "re") : NULL;
+		if (!file)
+			continue;
+		if (fgets(comm, sizeof(comm), file) && !strncmp(comm, prefix, strlen(prefix)))
+			found = is_bound_to(atoi(entry->d_name), cpu);
+		fclose(file);
+	}
+	if (tasks)
+		closedir(tasks);
+	return found;
+}
+
+bool sc_kthread_poller_on(int cpu)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	bool found = false;
+
+	while (proc && !found && (entry = readdir(proc)))
+		found = isdigit((unsigned char)entry->d_name[0]) && has_poller(entry->d_name, cpu);
+	if (proc)
+		closedir(proc);
+	return found;
+}

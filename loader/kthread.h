@@ -13,6 +13,12 @@
  */
 int sc_kthread_set_fifo(int cpus_fd, const cpu_set_t *set);
 
+/* Scheduling policy of the thread of one CPU's entry. -ESRCH: not visible here; else SCHED_..., or -errno. */
+int sc_kthread_policy(int cpus_fd, int cpu);
+
+/* Whether a poller of an io_uring (iou-sqp-PID) is bound to that CPU alone. */
+bool sc_kthread_poller_on(int cpu);
+
 /* Whether a process of that name runs here. */
 bool sc_process_exists(const char *name);
 

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from conftest import wait_until
+from tools import SERVICE_CPU, Httpd
 from test_loader import UDP_PORT, UDP_SOURCE, attachment, pins, python, refused, settled, udp_count, udp_sink
 
 SERVICE = f"udp/{UDP_PORT}"
@@ -186,3 +187,104 @@ def test_usage_errors(lab):
         done = lab.server.run(lab.bin("sidecore-loader"), *args, check=False)
         refused(done, word, "--help", code=2)
         assert not done.stdout
+
+
+# ---- doctor ----------------------------------------------------------------------------------------------------------
+
+
+def doctor(lab, *args, code=0, run=None):
+    """Findings as {(object, grade): [(reason, fix)]}."""
+    done = (run or lab.loader)("doctor", *args, "--json", check=False)
+    assert done.returncode == code, done
+    root = json.loads(done.stdout)
+    assert root["schema_version"] == 1
+    assert root["problems"] == sum(f["grade"] == "problem" for f in root["findings"])
+    assert bool(root["problems"]) == bool(code)
+    found = {}
+    for finding in root["findings"]:
+        assert bool(finding["fix"]) == (finding["grade"] != "ok"), f"a finding without a fix: {finding}"
+        found.setdefault((finding["object"], finding["grade"]), []).append((finding["reason"], finding["fix"]))
+    return found
+
+
+def test_doctor_finds_nothing_wrong(lab):
+    found = doctor(lab, "sv0")
+    assert {("BTF", "ok"), ("rights", "ok"), ("bpffs", "ok"), ("kernel", "ok"), ("sv0", "ok")} <= set(found)
+    assert "free to attach to" in str(found["sv0", "ok"])
+    assert "driver veth" in str(found["sv0", "ok"])
+    # The peer is in another namespace: that cannot be seen, and is no problem found.
+    assert "ethtool -K PEER" in str(found["sv0", "note"])
+    attach(lab)
+    found = doctor(lab)
+    assert "attached in native mode" in str(found["sv0", "ok"]) and ("CPU 1", "ok") in found
+    text = lab.loader("doctor", "sv0").stdout
+    assert "ok       sv0: attached in native mode" in text and "problem" not in text
+
+
+def test_doctor_of_the_machine(lab):
+    loader = lab.bin("sidecore-loader")
+
+    def elsewhere(*args, check):
+        return lab.server.run(loader, *args, "--bpffs", lab.dir, check=check)
+
+    def without_rights(*args, check):
+        return lab.server.run("setpriv", "--bounding-set=-all", "--inh-caps=-all", loader, *args, "--bpffs", lab.bpffs,
+                              check=check)
+
+    assert "mount -m -t bpf" in doctor(lab, code=1, run=elsewhere)["bpffs", "problem"][0][1]
+    assert "sudo" in doctor(lab, code=1, run=without_rights)["rights", "problem"][0][1]
+    refused(lab.loader("doctor", "nope0", check=False), "nope0", "no such interface")
+
+
+def test_doctor_of_a_device(lab):
+    queues = ("numrxqueues", "4", "numtxqueues", "4")
+    lab.server.run("ip", "link", "add", "few", *queues, "type", "veth", "peer", "name", "many", *queues)
+    lab.server.run("ethtool", "-L", "few", "rx", "1")
+    problems = doctor(lab, "few", code=1)["few", "problem"]
+    for word in ("ip link set few up", "ethtool -L many tx 1", "ethtool -K many tx off"):
+        assert any(word in fix for _, fix in problems), problems
+    # Each fix is a command that works.
+    for _, fix in problems:
+        lab.server.run(*fix.removeprefix("run ").split())
+    lab.server.run("ip", "link", "set", "many", "up")
+    assert ("few", "problem") not in doctor(lab, "few")
+    lab.loader("attach", "few", "--cpus", "1")
+    lab.loader("detach", "few")
+    assert "--mode skb" in doctor(lab, "lo", code=1)["lo", "problem"][0][1]
+    lab.loader("attach", "lo", "--cpus", "1", "--mode", "skb")
+    assert "skb mode is slower" in str(doctor(lab, "lo")["lo", "note"])
+
+
+def test_doctor_of_somebody_elses_program(lab):
+    attach(lab)
+    directory = lab.bpffs / "sidecore" / str(lab.server.inode) / str(lab.server.link()["ifindex"])
+    os.rename(directory / "link", lab.bpffs / "theirs")
+    reason, fix = doctor(lab, "sv0", code=1)["sv0", "problem"][0]
+    assert f"id {lab.server.xdp_id()}" in reason and "not ours" in reason and "its own tool" in fix
+
+
+def test_doctor_of_cpus(lab):
+    attach(lab, "0-1", "--no-fifo")
+    found = doctor(lab, "sv0")
+    assert "normal priority" in str(found["CPU 1", "note"])
+    lab.loader("cpus", "sv0", "1")
+    assert ("CPU 1", "ok") in doctor(lab, "sv0")
+    (lab.dir / "online").write_text("0\n")
+
+    def offline(*args, check):
+        return lab.server.run("unshare", "-m", "sh", "-ec",
+                              f"mount --bind {lab.dir}/online /sys/devices/system/cpu/online\nexec \"$@\"", "sh",
+                              lab.bin("sidecore-loader"), *args, "--bpffs", lab.bpffs, check=check)
+
+    reason, fix = doctor(lab, "sv0", code=1, run=offline)["CPU 1", "problem"][0]
+    assert "offline" in reason and "sidecore-loader cpus sv0" in fix
+
+
+def test_doctor_finds_a_poller_beside_a_slow_thread(lab, ringsvc, small_site):
+    attach(lab, str(SERVICE_CPU), "--no-fifo")
+    httpd = Httpd(lab, small_site.dir)
+    found = doctor(lab, "sv0", code=1)
+    assert "poller" in found[f"CPU {SERVICE_CPU}", "problem"][0][0]
+    lab.loader("cpus", "sv0", str(SERVICE_CPU))
+    assert (f"CPU {SERVICE_CPU}", "ok") in doctor(lab, "sv0")
+    assert httpd.stop() == 0 and ringsvc.stop() == 0

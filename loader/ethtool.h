@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Settings of a device of this network namespace, asked by ethtool's ioctl. */
+#ifndef SC_LOADER_ETHTOOL_H
+#define SC_LOADER_ETHTOOL_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Writes the driver's name to buf, "unknown" if the device does not tell; returns buf. */
+const char *sc_ethtool_driver(const char *ifname, char *buf, size_t len);
+
+/* An ETHTOOL_G... command that answers one number. 0 or -errno. */
+int sc_ethtool_value(const char *ifname, __u32 command, __u32 *ret_value);
+
+/* Queues in use, combined ones included. 0 or -errno: many drivers do not tell. */
+int sc_ethtool_queues(const char *ifname, __u32 *ret_rx, __u32 *ret_tx);
+
+/* Whether the feature of that name, as `ethtool -k` shows it in the kernel's own words, is on. */
+bool sc_ethtool_feature(const char *ifname, const char *name);
+
+#endif
