@@ -37,6 +37,7 @@ static void prep_recv(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = SC_BUF_GROUP;
 	sqe->optlen = conn->lane->recv_limit;
+	conn->recv_limited = conn->lane->recv_limit;
 }
 
 /* MSG_WAITALL: the kernel goes on with a short send by itself. The scratch is free: one send is in flight at a time. */
@@ -290,7 +291,7 @@ static void recv_end(struct sc_conn *conn, int res, struct sink *sink)
 {
 	if (res == -ENOBUFS)
 		conn->lane->session->counters.recv_starved++;
-	if (res == -EINVAL && conn->lane->recv_limit) { /* before 6.18 the kernel has no such limit: without it */
+	if (res == -EINVAL && conn->recv_limited) { /* before 6.18 the kernel has no such limit: without it */
 		conn->lane->recv_limit = 0;
 		return;
 	}

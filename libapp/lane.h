@@ -62,6 +62,7 @@ struct sc_conn {
 	bool on_todo : 1;
 	bool open : 1; /* accepted and not yet recycled */
 	bool paused : 1; /* the window is full */
+	bool recv_limited : 1; /* the receive was asked for with recv_limit */
 	bool recv_ended : 1; /* end of stream or error: no more receiving */
 	bool send_ended : 1; /* sc_shutdown, or a send failed */
 	bool send_broke : 1; /* a send failed or stopped short: the kernel has told us of a reset, maybe */

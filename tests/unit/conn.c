@@ -242,6 +242,28 @@ static void test_receive_goes_on(void **state)
 	must_ask_nothing(fake);
 }
 
+/* Many have asked with the limit when the first is refused. */
+static void test_limit_is_refused_to_all(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe first, second;
+
+	(void)accepted(fake, &first);
+	answer(fake, fake->sqes[1].user_data, 0, 0); /* the second accept */
+	must_tell(fake, 1, SC_EVENT_ACCEPT, 0);
+	fake->sq_head = fake->sq_tail;
+	second = must_ask(fake, IORING_OP_RECV);
+	assert_int_equal(second.optlen, 1000);
+	while (asked(fake))
+		;
+	answer(fake, first.user_data, -EINVAL, 0);
+	assert_int_equal(fake->event_cnt, 0);
+	assert_int_equal(must_ask(fake, IORING_OP_RECV).optlen, 0);
+	answer(fake, second.user_data, -EINVAL, 0);
+	assert_int_equal(fake->event_cnt, 0);
+	assert_int_equal(must_ask(fake, IORING_OP_RECV).optlen, 0);
+}
+
 static void test_window(void **state)
 {
 	struct fake *fake = *state;
@@ -492,6 +514,7 @@ int main(void)
 		TEST(test_failed_accept_is_asked_again),
 		TEST(test_data_and_end),
 		TEST(test_receive_goes_on),
+		TEST(test_limit_is_refused_to_all),
 		TEST(test_window),
 		TEST(test_few_buffers_are_copied_out),
 		TEST(test_sends_in_order),
