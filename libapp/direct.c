@@ -148,7 +148,8 @@ err_unmap:
 	return sc_reason_set(err, "channel: %s", strerror(-err));
 }
 
-static int hello(struct sc_session *session, const struct settings *set, const char *path, int *fds, unsigned int *fd_cnt)
+static int hello(struct sc_session *session, const struct settings *set, const char *path, int *fds,
+		 unsigned int *fd_cnt)
 {
 	struct sc_ctl_msg msg = {
 		.type = SC_CTL_HELLO,
@@ -168,7 +169,10 @@ static int hello(struct sc_session *session, const struct settings *set, const c
 				     strerror(-err));
 	if (msg.status)
 		return sc_reason_set(msg.status, "%s: %s (%s)", path, sc_control_reason(&msg), strerror(-msg.status));
-	return *fd_cnt ? 0 : sc_reason_set(-EPROTO, "%s: an answer without a channel: is it sidecore-ringsvc that answers?", path);
+	if (!*fd_cnt)
+		return sc_reason_set(-EPROTO, "%s: an answer without a channel: is it sidecore-ringsvc that answers?",
+				     path);
+	return 0;
 }
 
 static int open_at(struct sc_session *session, const struct settings *set, const char *path)
@@ -200,8 +204,8 @@ static int direct_open(struct sc_session *session, const struct settings *set)
 
 	if (set->path_given)
 		return open_at(session, set, set->socket_path);
-	if (dir && snprintf(own, sizeof(own), "%s/sidecore/ringsvc.sock", dir) < (int)sizeof(own) && !access(own, F_OK) &&
-	    !open_at(session, set, own))
+	if (dir && snprintf(own, sizeof(own), "%s/sidecore/ringsvc.sock", dir) < (int)sizeof(own) &&
+	    !access(own, F_OK) && !open_at(session, set, own))
 		return 0;
 	return open_at(session, set, PATH_SYSTEM);
 }

@@ -17,7 +17,8 @@ static void buf_add(struct lane *lane, unsigned int bid)
 	char *mem = lane->bufs + ((size_t)bid << lane->buf_shift);
 
 	io_uring_buf_ring_add(lane->buf_ring, (void *)(uintptr_t)sc_session_addr(lane->session, mem),
-			      1U << lane->buf_shift, (unsigned short)bid, (int)lane->buf_cnt - 1, (int)lane->bufs_added);
+			      1U << lane->buf_shift, (unsigned short)bid, (int)lane->buf_cnt - 1,
+			      (int)lane->bufs_added);
 	lane->bufs_added++;
 }
 
@@ -142,7 +143,10 @@ static void reap_done(struct lane *lane, struct sink *sink)
 		struct send *send = lane->done_head;
 
 		sink->events[sink->cnt++] = (struct sc_event){
-			.type = SC_EVENT_SENT, .conn = send->conn, .tag = send->tag, .result = send->result,
+			.type = SC_EVENT_SENT,
+			.conn = send->conn,
+			.tag = send->tag,
+			.result = send->result,
 		};
 		lane->done_head = send->next;
 		sc_lane_send_put(lane, send);
@@ -177,7 +181,9 @@ void sc_lane_reap(struct lane *lane, struct sink *sink)
 
 	reap_done(lane, sink);
 	io_uring_for_each_cqe(&lane->ring, head, shared) {
-		struct io_uring_cqe cqe = { .user_data = shared->user_data, .res = shared->res, .flags = shared->flags };
+		struct io_uring_cqe cqe = { .user_data = shared->user_data,
+					    .res = shared->res,
+					    .flags = shared->flags };
 
 		if (sink->cnt == sink->max)
 			break;

@@ -116,8 +116,8 @@ static int address_parse(const char *text, uint16_t port, struct address *ret)
 		ret->len = sizeof(*in6);
 		return 0;
 	}
-	return sc_reason_set(-EINVAL, "address '%s': not a numeric IPv4 or IPv6 address: use e.g. 0.0.0.0, :: or 10.0.0.1",
-			     text);
+	return sc_reason_set(
+		-EINVAL, "address '%s': not a numeric IPv4 or IPv6 address: use e.g. 0.0.0.0, :: or 10.0.0.1", text);
 }
 
 static const char *hint(int err)

@@ -22,19 +22,25 @@ static int open_fail(int err, const char *what)
 {
 	switch (err) {
 	case -ENOSYS:
-		return sc_reason_set(-ENOSYS, "local engine: %s: this kernel has no io_uring: boot a kernel with CONFIG_IO_URING",
-				     what);
+		return sc_reason_set(
+			-ENOSYS, "local engine: %s: this kernel has no io_uring: boot a kernel with CONFIG_IO_URING",
+			what);
 	case -EPERM:
-		return sc_reason_set(-EPERM,
-				     "local engine: %s: io_uring is forbidden here: see sysctl kernel.io_uring_disabled and seccomp",
-				     what);
+		return sc_reason_set(
+			-EPERM,
+			"local engine: %s: io_uring is forbidden here: see sysctl kernel.io_uring_disabled and seccomp",
+			what);
 	case -EINVAL:
-		return sc_reason_set(-ENOSYS, "local engine: %s: the kernel lacks it: Linux 6.12 or newer is needed", what);
-	case -ENOMEM:
-		return sc_reason_set(-ENOMEM, "local engine: %s: out of memory: raise RLIMIT_MEMLOCK (ulimit -l)", what);
-	case -EMFILE:
-		return sc_reason_set(-EMFILE, "local engine: %s: too many descriptors: raise RLIMIT_NOFILE (ulimit -n) or ask for fewer conns",
+		return sc_reason_set(-ENOSYS, "local engine: %s: the kernel lacks it: Linux 6.12 or newer is needed",
 				     what);
+	case -ENOMEM:
+		return sc_reason_set(-ENOMEM, "local engine: %s: out of memory: raise RLIMIT_MEMLOCK (ulimit -l)",
+				     what);
+	case -EMFILE:
+		return sc_reason_set(
+			-EMFILE,
+			"local engine: %s: too many descriptors: raise RLIMIT_NOFILE (ulimit -n) or ask for fewer conns",
+			what);
 	default:
 		return sc_reason_set(err, "local engine: %s: %s", what, strerror(-err));
 	}
@@ -88,7 +94,8 @@ static bool slots_release(void)
 
 static int memory_open(struct sc_session *session, struct lane *lane, const struct settings *set)
 {
-	size_t ring_len = (set->bufs * sizeof(struct io_uring_buf) + BUF_RING_ALIGN - 1) & ~(size_t)(BUF_RING_ALIGN - 1);
+	size_t ring_len = (set->bufs * sizeof(struct io_uring_buf) + BUF_RING_ALIGN - 1) &
+			  ~(size_t)(BUF_RING_ALIGN - 1);
 	size_t bufs_len = (size_t)set->bufs * set->buf_len;
 
 	session->arena_len = set->arena_len + sc_session_scratch_len(1, set->conns);
@@ -117,7 +124,9 @@ static int ring_open(struct lane *lane, const struct settings *set)
 		.cq_entries = pow2_above(set->bufs + 3 * set->conns + SQ_ENTRIES),
 	};
 	struct io_uring_buf_reg reg = {
-		.ring_addr = (uintptr_t)lane->buf_ring, .ring_entries = lane->buf_cnt, .bgid = SC_BUF_GROUP,
+		.ring_addr = (uintptr_t)lane->buf_ring,
+		.ring_entries = lane->buf_cnt,
+		.bgid = SC_BUF_GROUP,
 	};
 	int err = io_uring_queue_init_params(SQ_ENTRIES, &lane->ring, &params);
 

@@ -75,7 +75,8 @@ static int settings_from(const struct sc_options *options, struct settings *set)
 
 		while (beyond < end)
 			if (*beyond++)
-				return sc_reason_set(-E2BIG, "options: fields of a newer libapp are set: link against it");
+				return sc_reason_set(-E2BIG,
+						     "options: fields of a newer libapp are set: link against it");
 	}
 	if (options)
 		memcpy(&opt, options, options->size < sizeof(opt) ? options->size : sizeof(opt));

@@ -42,15 +42,15 @@ extern const struct engine_ops sc_engine_local, sc_engine_direct;
 /* One listening socket per lane. */
 struct sc_listener {
 	struct sc_session *session;
-	bool used;	  /* this entry is taken */
+	bool used; /* this entry is taken */
 	bool closing;
 	uint16_t port;
 	int64_t retry_ms; /* accept failed for want of resources: not before this time, 0 = no wait */
 	struct {
 		unsigned int accepts; /* outstanding */
-		int file;	      /* as requests call it */
+		int file; /* as requests call it */
 		bool close_wanted;
-		bool open;	      /* the socket is in the lane's file table */
+		bool open; /* the socket is in the lane's file table */
 	} lane[SC_LANES_MAX];
 };
 
@@ -59,9 +59,9 @@ struct sc_session {
 	struct lane *lanes;
 	unsigned int lane_cnt;
 	unsigned int next_lane; /* reaped first in the next poll, so that none starves */
-	int lost;		/* 0, or the -errno with which the engine went away */
+	int lost; /* 0, or the -errno with which the engine went away */
 	bool lost_told;
-	unsigned int spin_us;	  /* what the caller allows */
+	unsigned int spin_us; /* what the caller allows */
 	unsigned int spin_now_us; /* direct: what has paid lately, at most spin_us */
 	struct sc_listener listeners[LISTENERS_MAX];
 
@@ -72,10 +72,10 @@ struct sc_session {
 	size_t arena_len; /* scratch of all lanes at its end */
 	struct arena arena;
 
-	int fd;	     /* what sc_fd hands out */
+	int fd; /* what sc_fd hands out */
 	int control; /* direct: socket to the engine */
 	int64_t quiet_ms; /* direct: since when there were no completions, 0: there were some */
-	bool armed;	    /* direct: sc_arm has asked for wake-ups */
+	bool armed; /* direct: sc_arm has asked for wake-ups */
 	struct sc_counters counters;
 	char fallback_reason[160];
 };

@@ -33,8 +33,7 @@ static struct sc_engine *find(struct sc_roster *roster, const struct sc_domain *
 	for (unsigned int i = 0; i < SC_ENGINES_MAX; i++) {
 		struct sc_engine *engine = &roster->engines[i];
 
-		if (engine->used && engine->fd >= 0 && sc_domain_equal(&engine->domain, domain) &&
-		    !has_died(engine))
+		if (engine->used && engine->fd >= 0 && sc_domain_equal(&engine->domain, domain) && !has_died(engine))
 			return engine;
 	}
 	return NULL;

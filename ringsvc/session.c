@@ -211,7 +211,8 @@ static int take_socket(struct sc_session *session, const struct sc_cores *cores,
 	return 0;
 }
 
-static bool serve_file_add(struct sc_session *session, const struct sc_cores *cores, const struct sc_ctl_msg *msg, int *fd)
+static bool serve_file_add(struct sc_session *session, const struct sc_cores *cores, const struct sc_ctl_msg *msg,
+			   int *fd)
 {
 	struct sc_ctl_msg reply = {
 		.magic = SC_CTL_MAGIC,

@@ -17,17 +17,17 @@
 enum sc_abi {
 	SC_ABI_VERSION = 1,
 	SC_CHANNEL_MAGIC = 0x4e484353, /* "SCHN" */
-	SC_CTL_MAGIC = 0x4c544353,     /* "SCTL" */
+	SC_CTL_MAGIC = 0x4c544353, /* "SCTL" */
 };
 
 /* Every bound of a channel; both sides check against it. */
 enum sc_limit {
 	SC_LANES_MAX = 16,
-	SC_CONNS_MAX = 16384,	 /* per lane */
-	SC_BUFS_MAX = 32768,	 /* receive buffers per lane, a power of two */
-	SC_BUF_LEN_MIN = 256,	 /* bytes, a power of two */
+	SC_CONNS_MAX = 16384, /* per lane */
+	SC_BUFS_MAX = 32768, /* receive buffers per lane, a power of two */
+	SC_BUF_LEN_MIN = 256, /* bytes, a power of two */
 	SC_BUF_LEN_MAX = 65536,
-	SC_SQ_ENTRIES_MIN = 64,	 /* a power of two */
+	SC_SQ_ENTRIES_MIN = 64, /* a power of two */
 	SC_SQ_ENTRIES_MAX = 4096,
 	SC_CQ_ENTRIES_MAX = 65536,
 };
@@ -35,10 +35,10 @@ enum sc_limit {
 
 /* The file table of a lane's ring. */
 enum sc_slot {
-	SC_SLOT_DOORBELL = 0,	/* eventfd that wakes the poller, put there by the service */
-	SC_SLOT_COMPLETION = 1, /* eventfd that wakes the app, likewise: a WRITE to it wakes when the queue is that far */
-	SC_SLOT_LISTENERS = 2,	/* first slot of listening sockets */
-	SC_SLOT_CONNS = 16,	/* first slot of connections, conn_cnt of them */
+	SC_SLOT_DOORBELL = 0, /* eventfd that wakes the poller, put there by the service */
+	SC_SLOT_COMPLETION = 1, /* eventfd that wakes the app: a WRITE to it wakes when the queue is that far */
+	SC_SLOT_LISTENERS = 2, /* first slot of listening sockets */
+	SC_SLOT_CONNS = 16, /* first slot of connections, conn_cnt of them */
 };
 
 /* user_data of the request that the service itself leaves in each lane: multishot POLL_ADD on SC_SLOT_DOORBELL. */
@@ -63,36 +63,36 @@ enum sc_channel_feature {
  * bytes from the channel's start. The words that ring_off.. point to belong to the kernel's io_uring ABI.
  */
 struct sc_lane {
-	__u64 sqes_off;	    /* sq_entries x 64 bytes; app writes */
+	__u64 sqes_off; /* sq_entries x 64 bytes; app writes */
 	__u64 buf_ring_off; /* struct io_uring_buf_ring of buf_cnt entries; app writes */
-	__u64 bufs_off;	    /* buf_cnt x buf_len bytes; kernel writes */
-	__u64 sq_head_off;  /* __u32, kernel writes */
-	__u64 sq_tail_off;  /* __u32, app writes */
+	__u64 bufs_off; /* buf_cnt x buf_len bytes; kernel writes */
+	__u64 sq_head_off; /* __u32, kernel writes */
+	__u64 sq_tail_off; /* __u32, app writes */
 	__u64 sq_flags_off; /* __u32, kernel writes: IORING_SQ_NEED_WAKEUP, IORING_SQ_CQ_OVERFLOW */
-	__u64 cq_head_off;  /* __u32, app writes */
-	__u64 cq_tail_off;  /* __u32, kernel writes */
+	__u64 cq_head_off; /* __u32, app writes */
+	__u64 cq_tail_off; /* __u32, kernel writes */
 	__u64 cq_flags_off; /* __u32, app writes: IORING_CQ_EVENTFD_DISABLED */
-	__u64 cqes_off;	    /* cq_entries x 16 bytes; kernel writes */
+	__u64 cqes_off; /* cq_entries x 16 bytes; kernel writes */
 	__u32 sq_entries;
 	__u32 cq_entries;
 	__u32 buf_cnt;
 	__u32 buf_len;
-	__u32 cpu;	    /* dedicated core whose poller serves this lane */
+	__u32 cpu; /* dedicated core whose poller serves this lane */
 	__u32 pad[3];
 };
 
 /* service -> app. First bytes of a channel. */
 struct sc_channel {
-	__u32 magic;	   /* SC_CHANNEL_MAGIC */
-	__u16 version;	   /* SC_ABI_VERSION */
+	__u32 magic; /* SC_CHANNEL_MAGIC */
+	__u16 version; /* SC_ABI_VERSION */
 	__u16 lane_cnt;
-	__u32 header_len;  /* sizeof(struct sc_channel) */
-	__u32 features;	   /* enum sc_channel_feature */
+	__u32 header_len; /* sizeof(struct sc_channel) */
+	__u32 features; /* enum sc_channel_feature */
 	__u64 channel_len; /* bytes, the memfd's size */
-	__u64 base;	   /* what an SQE calls offset 0: the channel's address in the engine */
+	__u64 base; /* what an SQE calls offset 0: the channel's address in the engine */
 	__u64 arena_off;
 	__u64 arena_len;
-	__u32 conn_cnt;	   /* per lane */
+	__u32 conn_cnt; /* per lane */
 	__u32 pad[3];
 	struct sc_lane lane[SC_LANES_MAX];
 };
@@ -126,25 +126,25 @@ enum sc_ctl_type {
 /* Why the service said no, beside the errno in status: the half that an errno can't tell. */
 enum sc_refusal {
 	SC_REFUSED_NONE = 0,
-	SC_REFUSED_VERSION,    /* -EPROTO: the other side speaks another SC_ABI_VERSION, see version */
-	SC_REFUSED_MALFORMED,  /* -EBADMSG: not a message of the protocol */
-	SC_REFUSED_LIMIT,      /* -EINVAL: a wish out of the bounds of enum sc_limit */
-	SC_REFUSED_ENGINES,    /* -EAGAIN: this uid, or all together, have too many engines */
-	SC_REFUSED_SESSIONS,   /* -EAGAIN: this engine has too many sessions */
-	SC_REFUSED_MEMLOCK,    /* -ENOMEM: ring memory beyond RLIMIT_MEMLOCK of the uid */
-	SC_REFUSED_MEMORY,     /* -ENOMEM */
-	SC_REFUSED_RING,	      /* the kernel refused the ring, errno in status */
-	SC_REFUSED_CPU,	      /* -EINVAL: the dedicated core is offline or outside the service's cpuset */
-	SC_REFUSED_IDENTITY,   /* -EACCES: rootless service of another user, or the app's namespaces can't be read */
+	SC_REFUSED_VERSION, /* -EPROTO: the other side speaks another SC_ABI_VERSION, see version */
+	SC_REFUSED_MALFORMED, /* -EBADMSG: not a message of the protocol */
+	SC_REFUSED_LIMIT, /* -EINVAL: a wish out of the bounds of enum sc_limit */
+	SC_REFUSED_ENGINES, /* -EAGAIN: this uid, or all together, have too many engines */
+	SC_REFUSED_SESSIONS, /* -EAGAIN: this engine has too many sessions */
+	SC_REFUSED_MEMLOCK, /* -ENOMEM: ring memory beyond RLIMIT_MEMLOCK of the uid */
+	SC_REFUSED_MEMORY, /* -ENOMEM */
+	SC_REFUSED_RING, /* the kernel refused the ring, errno in status */
+	SC_REFUSED_CPU, /* -EINVAL: the dedicated core is offline or outside the service's cpuset */
+	SC_REFUSED_IDENTITY, /* -EACCES: rootless service of another user, or the app's namespaces can't be read */
 	SC_REFUSED_CNT,
 };
 
 struct sc_ctl_msg {
-	__u32 magic;   /* SC_CTL_MAGIC */
+	__u32 magic; /* SC_CTL_MAGIC */
 	__u16 version; /* SC_ABI_VERSION of the sender */
-	__u16 type;    /* enum sc_ctl_type */
-	__s32 status;  /* replies: 0 or -errno */
-	__u32 reason;  /* replies: enum sc_refusal */
+	__u16 type; /* enum sc_ctl_type */
+	__s32 status; /* replies: 0 or -errno */
+	__u32 reason; /* replies: enum sc_refusal */
 	__u32 lane;
 	__u32 slot;
 	__u32 lane_cnt;

@@ -25,8 +25,8 @@ struct sc_listener;
 struct sc_conn;
 
 enum sc_engine {
-	SC_ENGINE_AUTO,	  /* direct if the service answers, else local */
-	SC_ENGINE_LOCAL,  /* an io_uring in this process, driven by this thread */
+	SC_ENGINE_AUTO, /* direct if the service answers, else local */
+	SC_ENGINE_LOCAL, /* an io_uring in this process, driven by this thread */
 	SC_ENGINE_DIRECT, /* a poller of sidecore-ringsvc on a dedicated core */
 };
 
@@ -37,18 +37,18 @@ enum sc_engine {
 struct sc_options {
 	size_t size;
 	enum sc_engine engine;
-	unsigned int lanes;	 /* direct: how many dedicated cores to use; default all the service offers */
+	unsigned int lanes; /* direct: how many dedicated cores to use; default all the service offers */
 	const char *socket_path; /* of the service; default $SIDECORE_SOCKET, then the user's own, then the system's */
-	size_t arena_len;	 /* bytes to send from; default 16 MiB */
-	unsigned int conns;	 /* connections per lane; default 4096 */
-	unsigned int bufs;	 /* receive buffers per lane, a power of two; default 1024 */
-	unsigned int buf_len;	 /* bytes of a receive buffer, a power of two; default 4096 */
-	unsigned int window;	 /* bytes of unreleased receive buffers at which a connection's receiving pauses, each buffer
-				  * counted whole; default 64 KiB */
-	unsigned int spin_us;	 /* how long sc_wait may look for events before it sleeps, less where it
-				  * does not pay; default 0 */
+	size_t arena_len; /* bytes to send from; default 16 MiB */
+	unsigned int conns; /* connections per lane; default 4096 */
+	unsigned int bufs; /* receive buffers per lane, a power of two; default 1024 */
+	unsigned int buf_len; /* bytes of a receive buffer, a power of two; default 4096 */
+	unsigned int window; /* bytes of unreleased buffers, counted whole, that pause a connection; default 64 KiB */
+	unsigned int spin_us; /* how long sc_wait may look for events before it sleeps, less where useless; default 0 */
 };
+/* clang-format off */
 #define SC_OPTIONS_INIT { .size = sizeof(struct sc_options) }
+/* clang-format on */
 
 /*
  * Opens a session and stores it in *ret_session, which the caller closes with sc_close_session. May block up to 5 s for
@@ -104,11 +104,11 @@ void sc_listener_close(struct sc_listener *listener);
 
 enum sc_event_type {
 	SC_EVENT_ACCEPT = 1, /* conn is new; listener says where. Receiving has begun already */
-	SC_EVENT_RECV,	     /* data, len: the caller gives it back by sc_release. len 0: the peer has finished sending */
-	SC_EVENT_SENT,	     /* a send with this tag has completed: all of it (result = bytes) or not (result = -errno) */
-	SC_EVENT_ERROR,	     /* conn broke while receiving: result = -errno. The caller closes it */
-	SC_EVENT_CLOSED,     /* the close asked for is done; conn is no more, unless buffers of it are unreleased */
-	SC_EVENT_LOST,	     /* the engine is gone (result = -errno): every connection is lost, close the session */
+	SC_EVENT_RECV, /* data, len: the caller gives it back by sc_release. len 0: the peer has finished sending */
+	SC_EVENT_SENT, /* a send with this tag has completed: all of it (result = bytes) or not (result = -errno) */
+	SC_EVENT_ERROR, /* conn broke while receiving: result = -errno. The caller closes it */
+	SC_EVENT_CLOSED, /* the close asked for is done; conn is no more, unless buffers of it are unreleased */
+	SC_EVENT_LOST, /* the engine is gone (result = -errno): every connection is lost, close the session */
 };
 
 struct sc_event {
@@ -184,26 +184,26 @@ unsigned int sc_conn_lane(const struct sc_conn *conn);
 
 /* Counters since the session was opened. */
 struct sc_counters {
-	uint64_t accepted;	/* connections */
+	uint64_t accepted; /* connections */
 	uint64_t closed;
-	uint64_t received;	/* bytes */
-	uint64_t sent;		/* bytes */
+	uint64_t received; /* bytes */
+	uint64_t sent; /* bytes */
 	uint64_t recv_events;
 	uint64_t send_events;
-	uint64_t recv_paused;	/* a connection's window was full */
-	uint64_t recv_starved;	/* the kernel found no buffer */
-	uint64_t recv_copied;	/* buffers copied out because few were left */
-	uint64_t sq_full;	/* a request waited for a place in the queue */
-	uint64_t cq_overflow;	/* completions the kernel had to hold back */
-	uint64_t doorbells;	/* the poller slept and was woken */
-	uint64_t sleeps;	/* sc_wait slept */
+	uint64_t recv_paused; /* a connection's window was full */
+	uint64_t recv_starved; /* the kernel found no buffer */
+	uint64_t recv_copied; /* buffers copied out because few were left */
+	uint64_t sq_full; /* a request waited for a place in the queue */
+	uint64_t cq_overflow; /* completions the kernel had to hold back */
+	uint64_t doorbells; /* the poller slept and was woken */
+	uint64_t sleeps; /* sc_wait slept */
 };
 
 struct sc_info {
-	size_t size;		  /* set by the caller to sizeof(struct sc_info) */
-	enum sc_engine engine;	  /* the one in use */
+	size_t size; /* set by the caller to sizeof(struct sc_info) */
+	enum sc_engine engine; /* the one in use */
 	unsigned int lanes;
-	int cpus[16];		  /* dedicated core of each lane; -1 for the local engine */
+	int cpus[16]; /* dedicated core of each lane; -1 for the local engine */
 	struct sc_counters counters;
 	char fallback_reason[160]; /* why SC_ENGINE_AUTO did not get direct; empty otherwise */
 };

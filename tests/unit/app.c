@@ -94,14 +94,14 @@ static int turn(struct server *server, int timeout_ms)
 	return cnt;
 }
 
-#define turn_until(server, condition)                                     \
-	do {                                                              \
-		time_t end_ = time(NULL) + PATIENCE_S;                    \
-		while (!(condition)) {                                    \
-			(void)turn(server, 20);                           \
-			if (time(NULL) > end_)                            \
-				fail_msg("never came: %s", #condition);   \
-		}                                                         \
+#define turn_until(server, condition)                                   \
+	do {                                                            \
+		time_t end_ = time(NULL) + PATIENCE_S;                  \
+		while (!(condition)) {                                  \
+			(void)turn(server, 20);                         \
+			if (time(NULL) > end_)                          \
+				fail_msg("never came: %s", #condition); \
+		}                                                       \
 	} while (0)
 
 /* Runs the server until the peer is through, then everything must be closed. */
@@ -322,7 +322,8 @@ static void burst(struct server *server, struct sc_event *event)
 			char *at = mem + i * 30000;
 			struct iovec iov[3] = { { at, 10000 }, { at + 10000, 5000 }, { at + 15000, 15000 } };
 
-			assert_int_equal(i % 2 ? sc_sendv(event->conn, iov, 3, i) : sc_send(event->conn, at, 30000, i), 0);
+			assert_int_equal(i % 2 ? sc_sendv(event->conn, iov, 3, i) : sc_send(event->conn, at, 30000, i),
+					 0);
 		}
 		assert_int_equal(sc_shutdown(event->conn), 0);
 		assert_int_equal(sc_send(event->conn, mem, 1, 99), -EPIPE);
@@ -706,6 +707,6 @@ int main(int argc, char **argv)
 	failed = cmocka_run_group_tests_name("local", scenarios, setup_local, NULL);
 	failed += cmocka_run_group_tests_name("direct", scenarios, setup_direct, teardown_direct);
 	failed += cmocka_run_group_tests_name("local, descriptors", scenarios, setup_local_descriptors, NULL);
-	return failed + cmocka_run_group_tests_name("direct, descriptors", scenarios, setup_direct_descriptors,
-						    teardown_direct);
+	return failed +
+	       cmocka_run_group_tests_name("direct, descriptors", scenarios, setup_direct_descriptors, teardown_direct);
 }

@@ -21,13 +21,31 @@ enum { LEN = 1 << 20 };
 static void header_fill(struct sc_channel *header)
 {
 	*header = (struct sc_channel){
-		.magic = SC_CHANNEL_MAGIC, .version = SC_ABI_VERSION, .lane_cnt = 1, .header_len = sizeof(*header),
-		.channel_len = LEN, .base = 0x10000, .arena_off = LEN / 2, .arena_len = LEN / 2, .conn_cnt = 100,
+		.magic = SC_CHANNEL_MAGIC,
+		.version = SC_ABI_VERSION,
+		.lane_cnt = 1,
+		.header_len = sizeof(*header),
+		.channel_len = LEN,
+		.base = 0x10000,
+		.arena_off = LEN / 2,
+		.arena_len = LEN / 2,
+		.conn_cnt = 100,
 	};
 	header->lane[0] = (struct sc_lane){
-		.sqes_off = 8192, .buf_ring_off = 16384, .bufs_off = 20480, .sq_head_off = 4096, .sq_tail_off = 4100,
-		.sq_flags_off = 4104, .cq_head_off = 4108, .cq_tail_off = 4112, .cq_flags_off = 4116, .cqes_off = 4160,
-		.sq_entries = 64, .cq_entries = 128, .buf_cnt = 16, .buf_len = 4096,
+		.sqes_off = 8192,
+		.buf_ring_off = 16384,
+		.bufs_off = 20480,
+		.sq_head_off = 4096,
+		.sq_tail_off = 4100,
+		.sq_flags_off = 4104,
+		.cq_head_off = 4108,
+		.cq_tail_off = 4112,
+		.cq_flags_off = 4116,
+		.cqes_off = 4160,
+		.sq_entries = 64,
+		.cq_entries = 128,
+		.buf_cnt = 16,
+		.buf_len = 4096,
 	};
 }
 
@@ -78,6 +96,7 @@ static const struct {
 	uint64_t value;
 	int err;
 } bad[] = {
+/* clang-format off */
 #define BAD(field, val, error) { offsetof(struct sc_channel, field), sizeof(((struct sc_channel *)0)->field), val, error }
 	BAD(magic, 0, -EPROTO), BAD(magic, 0x12345678, -EPROTO), BAD(version, 0, -EPROTO), BAD(version, 2, -EPROTO),
 	BAD(lane_cnt, 0, -EBADMSG), BAD(lane_cnt, SC_LANES_MAX + 1, -EBADMSG), BAD(lane_cnt, 65535, -EBADMSG),
@@ -101,6 +120,7 @@ static const struct {
 	BAD(lane[0].buf_cnt, 0, -EBADMSG), BAD(lane[0].buf_cnt, 15, -EBADMSG), BAD(lane[0].buf_cnt, 1U << 31, -EBADMSG),
 	BAD(lane[0].buf_len, 0, -EBADMSG), BAD(lane[0].buf_len, 4097, -EBADMSG), BAD(lane[0].buf_len, 128, -EBADMSG),
 	BAD(lane[0].buf_len, 1U << 31, -EBADMSG),
+	/* clang-format on */
 };
 
 static void test_bad(void **state)
@@ -121,7 +141,9 @@ static void test_bad(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good), cmocka_unit_test(test_unsealed), cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_unsealed),
+		cmocka_unit_test(test_bad),
 	};
 
 	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
