@@ -21,6 +21,7 @@ int sc_cmd_stats(int argc, char **argv);
 int sc_cmd_top(int argc, char **argv);
 int sc_cmd_cpus(int argc, char **argv);
 int sc_cmd_service(int argc, char **argv);
+int sc_cmd_features(int argc, char **argv);
 int sc_cmd_doctor(int argc, char **argv);
 int sc_cmd_clean(int argc, char **argv);
 

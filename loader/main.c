@@ -11,6 +11,7 @@ static const struct sc_command commands[] = {
 	{ "top", "show the rates live", sc_cmd_top },
 	{ "cpus", "change the dedicated CPUs of an attached interface", sc_cmd_cpus },
 	{ "service", "add, delete or list the services that are steered", sc_cmd_service },
+	{ "features", "try what this kernel and a device can", sc_cmd_features },
 	{ "doctor", "find what is wrong with this machine or an interface", sc_cmd_doctor },
 	{ "clean", "remove what vanished interfaces and namespaces left behind", sc_cmd_clean },
 	{ 0 },

@@ -288,3 +288,25 @@ def test_doctor_finds_a_poller_beside_a_slow_thread(lab, ringsvc, small_site):
     lab.loader("cpus", "sv0", str(SERVICE_CPU))
     assert (f"CPU {SERVICE_CPU}", "ok") in doctor(lab, "sv0")
     assert httpd.stop() == 0 and ringsvc.stop() == 0
+
+
+# ---- features --------------------------------------------------------------------------------------------------------
+
+
+def test_features(lab):
+    found = json.loads(lab.loader("features", "sv0", "--json").stdout)
+    assert found["schema_version"] == 1 and found["interface"] == "sv0"
+    assert all(feature["supported"] and feature["use"] for feature in found["kernel"].values())
+    assert found["device"]["basic"]["supported"] and found["device"]["redirect"]["supported"]
+    assert not found["device"]["hw-offload"]["supported"]
+    assert not json.loads(lab.loader("features", "lo", "--json").stdout)["device"]["basic"]["supported"]
+    assert "device" not in {key for key, value in json.loads(lab.loader("features", "--json").stdout).items() if value}
+    text = lab.loader("features", "sv0").stdout
+    assert "kernel:\n" in text and "sv0:\n" in text and "xdp_cpumap_program   yes" in text
+    refused(lab.loader("features", "nope0", check=False), "nope0", "no such interface")
+
+
+def test_features_without_type_information(lab):
+    done = lab.server.run("unshare", "-m", "sh", "-ec", 'mount -t tmpfs none /sys/kernel/btf\nexec "$@"', "sh",
+                          lab.bin("sidecore-loader"), "features", "--bpffs", lab.bpffs, check=False)
+    refused(done, "BTF", "CONFIG_DEBUG_INFO_BTF")
