@@ -229,6 +229,8 @@ uint16_t sc_listener_port(const struct sc_listener *listener)
 
 void sc_listener_close(struct sc_listener *listener)
 {
+	if (listener->closing) /* a second close would hit the socket that comes next into the place */
+		return;
 	listener->closing = true;
 	for (unsigned int i = 0; i < listener->session->lane_cnt; i++)
 		listener->lane[i].close_wanted = listener->lane[i].open;

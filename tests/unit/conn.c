@@ -181,6 +181,21 @@ static void test_accepts_are_bounded(void **state)
 	assert_int_equal(cnt, CONNS / 4 + 1); /* a part of the room only */
 }
 
+/* Whatever is closed a second time may be another's by then. */
+static void test_listener_is_closed_once(void **state)
+{
+	struct fake *fake = *state;
+	struct sc_listener *listener = &fake->session.listeners[0];
+
+	while (asked(fake))
+		;
+	sc_listener_close(listener);
+	(void)must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	(void)must_ask(fake, IORING_OP_CLOSE);
+	sc_listener_close(listener);
+	must_ask_nothing(fake);
+}
+
 static void test_failed_accept_is_asked_again(void **state)
 {
 	struct fake *fake = *state;
@@ -511,6 +526,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_accepts_are_bounded),
+		TEST(test_listener_is_closed_once),
 		TEST(test_failed_accept_is_asked_again),
 		TEST(test_data_and_end),
 		TEST(test_receive_goes_on),
