@@ -49,19 +49,20 @@ static int answers(void)
 	return 1;
 }
 
-int service_start(void)
+int service_start_idle(unsigned int idle_ms)
 {
-	char program[PATH_MAX], cpu[24];
+	char program[PATH_MAX], cpu[24], idle[24];
 
 	program_find(program, sizeof(program));
 	(void)snprintf(cpu, sizeof(cpu), "%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	(void)snprintf(idle, sizeof(idle), "%u", idle_ms);
 	(void)strcpy(dir, "/tmp/sidecore-test-XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
 	(void)snprintf(path, sizeof(path), "%s/ringsvc.sock", dir);
 	pid = fork();
 	if (!pid) {
-		execl(program, program, "--cpus", cpu, "--socket", path, (char *)NULL);
+		execl(program, program, "--cpus", cpu, "--idle-ms", idle, "--socket", path, (char *)NULL);
 		perror(program);
 		_exit(127);
 	}
@@ -73,6 +74,11 @@ int service_start(void)
 	(void)fprintf(stderr, "%s\n", sc_reason());
 	service_stop();
 	return -1;
+}
+
+int service_start(void)
+{
+	return service_start_idle(100);
 }
 
 void service_stop(void)

@@ -7,6 +7,8 @@
 
 /* Starts it and waits until it answers; 0 or -1. */
 int service_start(void);
+/* The same, with a poller that sleeps after idle_ms without work. */
+int service_start_idle(unsigned int idle_ms);
 void service_stop(void);
 /* Its socket, or NULL when none runs. */
 const char *service_path(void);
