@@ -288,9 +288,16 @@ static void descriptors_close(struct sc_session *session)
 	struct io_uring_cqe *cqe;
 	unsigned int head;
 
-	io_uring_for_each_cqe(&lane->ring, head, cqe)
-		if ((cqe->user_data & 0xff) == OP_ACCEPT && cqe->res >= 0)
+	io_uring_for_each_cqe(&lane->ring, head, cqe) {
+		uint32_t op = cqe->user_data & 0xff, idx = (uint32_t)(cqe->user_data >> 32);
+
+		if (op == OP_ACCEPT && cqe->res >= 0)
 			(void)close(cqe->res);
+		else if (op == OP_CLOSE) /* closed already: the number may be somebody else's now */
+			lane->conns[idx].file = -1;
+		else if (op == OP_LISTENER && (cqe->user_data >> 8 & 0xffffff) == LISTENER_CLOSE)
+			session->listeners[idx].lane[0].open = false;
+	}
 	for (unsigned int i = 0; i < lane->conns_fresh; i++)
 		if (lane->conns[i].file >= 0)
 			(void)close(lane->conns[i].file);

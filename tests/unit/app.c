@@ -564,6 +564,36 @@ static void test_own_epoll(void **state)
 	sc_close_session(server.session);
 }
 
+static void note_conn(struct server *server, struct sc_event *event)
+{
+	if (event->type == SC_EVENT_ACCEPT)
+		server->held_conn = event->conn;
+}
+
+/* A session that ends with completions not looked at closes nothing that is not its own any more. */
+static void test_session_close_closes_once(void **state)
+{
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct server server;
+	int fd, own[16];
+
+	(void)state;
+	server_open(&server, &options, note_conn);
+	fd = peer_connect(sc_listener_port(server.listener));
+	assert_true(fd >= 0);
+	turn_until(&server, server.accepted == 1);
+	sc_close(server.held_conn, SC_CLOSE_NOW);
+	sc_listener_close(server.listener);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(sc_poll(server.session, NULL, 0), 0);
+	for (int i = 0; i < 16; i++)
+		own[i] = dup(fd);
+	sc_close_session(server.session);
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(close(own[i]), 0);
+	close(fd);
+}
+
 /* When a session is closed its ports are free. */
 static void test_session_close_frees_ports(void **state)
 {
@@ -695,7 +725,8 @@ static int setup_direct_descriptors(void **state)
 		cmocka_unit_test(test_close_now), cmocka_unit_test(test_reset), cmocka_unit_test(test_accept_bound), \
 		cmocka_unit_test(test_thousand), cmocka_unit_test(test_listener_close),                              \
 		cmocka_unit_test(test_own_epoll), cmocka_unit_test(test_session_close_frees_ports),                  \
-		cmocka_unit_test(test_idle_stops_spinning), cmocka_unit_test(test_refusals)
+		cmocka_unit_test(test_session_close_closes_once), cmocka_unit_test(test_idle_stops_spinning),        \
+		cmocka_unit_test(test_refusals)
 
 int main(int argc, char **argv)
 {
