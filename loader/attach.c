@@ -11,10 +11,12 @@
 #include "install.h"
 #include "log.h"
 #include "services.h"
+#include "trial.h"
 #include "usage.h"
 
 enum {
 	OPTION_NO_FIFO = 0x200,
+	OPTION_DRY_RUN,
 };
 
 struct options {
@@ -22,6 +24,8 @@ struct options {
 	const char *ifname;
 	struct sc_plan plan;
 	bool no_fifo;
+	bool dry_run;
+	bool json;
 };
 
 static void parse_cpus(struct options *options, const char *text, struct argp_state *state)
@@ -66,6 +70,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPTION_NO_FIFO:
 		options->no_fifo = true;
 		return 0;
+	case OPTION_DRY_RUN:
+		options->dry_run = true;
+		return 0;
+	case 'j':
+		options->json = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (options->ifname)
 			sc_usage(state, "%s: one interface at a time", arg);
@@ -76,6 +86,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			sc_usage(state, "no interface given");
 		if (!CPU_COUNT(&options->plan.cpus))
 			sc_usage(state, "no CPUs given, --cpus LIST is needed");
+		if (options->json && !options->dry_run)
+			sc_usage(state, "--json: only with --dry-run");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -91,6 +103,8 @@ static const struct argp_option option_table[] = {
 	  "attach stay",
 	  0 },
 	{ "no-fifo", OPTION_NO_FIFO, NULL, 0, "Leave the CPU map's kernel threads at normal priority", 0 },
+	{ "dry-run", OPTION_DRY_RUN, NULL, 0, "Check, load, verify and show, and change nothing", 0 },
+	{ "json", 'j', NULL, 0, "With --dry-run: print JSON", 0 },
 	{ 0 },
 };
 
@@ -131,6 +145,11 @@ int sc_cmd_attach(int argc, char **argv)
 		return SC_EXIT_FAILURE;
 	if (sc_place_open(&place, options.common.bpffs, options.ifname))
 		return SC_EXIT_FAILURE;
+	if (options.dry_run) {
+		err = sc_trial(&place, &options.plan, options.json);
+		sc_place_close(&place);
+		return err ? SC_EXIT_FAILURE : SC_EXIT_OK;
+	}
 	sc_pins_init(&pins);
 	err = sc_install(&place, &pins, &options.plan, &mode);
 	if (!err) {

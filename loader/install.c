@@ -223,3 +223,42 @@ int sc_install(const struct sc_place *place, struct sc_pins *pins, const struct 
 	sc_target_say_unreadable(place, err);
 	return err;
 }
+
+/* What is pinned stays out of it: programs that are only tried must not fill the maps of those that run. */
+static int check_place(const struct sc_place *place, enum sc_mode *mode, bool *ret_attached)
+{
+	struct sc_pins there;
+	int err = sc_pins_open(&there, place->dir);
+
+	sc_pins_close(&there);
+	*ret_attached = !err;
+	if (!err)
+		return keep_mode(place, mode);
+	if (err != -ENOENT && err != -ENODEV) {
+		sc_target_say_unreadable(place, err);
+		return err;
+	}
+	if (*mode != SC_MODE_SKB)
+		*mode = SC_MODE_NATIVE;
+	return check_foreign(place);
+}
+
+int sc_install_try(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan,
+		   enum sc_mode *ret_mode, bool *ret_attached)
+{
+	int err;
+
+	*ret_mode = plan->mode;
+	err = check_place(place, ret_mode, ret_attached);
+	if (err)
+		return err;
+	err = sc_object_load(pins, *ret_mode);
+	if (err) {
+		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
+		return err;
+	}
+	err = fill_maps(pins, plan);
+	if (err)
+		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
+	return err;
+}

@@ -24,4 +24,11 @@ struct sc_plan {
  */
 int sc_install(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan, enum sc_mode *ret_mode);
 
+/*
+ * All of that but pins and device: the same refusals, programs loaded, maps of its own filled. *ret_attached: it would change
+ * one that is attached. 0 or -errno; the caller closes *pins, which must be initialized.
+ */
+int sc_install_try(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan,
+		   enum sc_mode *ret_mode, bool *ret_attached);
+
 #endif

@@ -171,6 +171,7 @@ def test_cpus(lab):
 # ---- usage -----------------------------------------------------------------------------------------------------------
 
 USAGE = [
+    (("attach", "sv0", "--cpus", "1", "--json"), "only with --dry-run"),
     (("cpus", "sv0"), "no list of CPUs"),
     (("cpus", "sv0", "x"), "x: not a list"),
     (("cpus", "sv0", "1", "2"), "2: one interface"),
@@ -313,3 +314,31 @@ def test_features_without_type_information(lab):
     done = lab.server.run("unshare", "-m", "sh", "-ec", 'mount -t tmpfs none /sys/kernel/btf\nexec "$@"', "sh",
                           lab.bin("sidecore-loader"), "features", "--bpffs", lab.bpffs, check=False)
     refused(done, "BTF", "CONFIG_DEBUG_INFO_BTF")
+
+
+# ---- attach --dry-run ------------------------------------------------------------------------------------------------
+
+
+def test_dry_run_changes_nothing(lab):
+    done = attach(lab, "1", "--dry-run")
+    for word in ("nothing changed", "put programs on it", "native mode", "CPUs 1", SERVICE, "program steer: verified"):
+        assert word in done.stdout, done
+    assert pins(lab) == [] and not lab.server.xdp_id()
+    found = json.loads(attach(lab, "0-1", "--dry-run", "--json", "--mode", "skb").stdout)
+    assert found["schema_version"] == 1 and found["dry_run"] and not found["in_place"]
+    assert (found["mode"], found["cpus"], found["services"]) == ("skb", [0, 1], [SERVICE])
+    assert [program["name"] for program in found["programs"]] == ["steer_skb", "on_cpu_skb"]
+    assert all(program["verified_instructions"] > 0 for program in found["programs"])
+    assert pins(lab) == [] and not lab.server.xdp_id()
+
+
+def test_dry_run_on_an_attached_interface(lab):
+    attach(lab)
+    before, program = attachment(lab), lab.server.xdp_id()
+    found = json.loads(lab.loader("attach", "sv0", "--cpus", "0", "--service", "tcp/80", "--dry-run", "--json").stdout)
+    assert found["in_place"] and found["cpus"] == [0]
+    assert lab.server.xdp_id() == program
+    after = attachment(lab)
+    assert (after["cpus"], [s["service"] for s in after["services"]]) == (before["cpus"], [SERVICE])
+    refused(lab.loader("attach", "sv0", "--cpus", "0", "--mode", "skb", "--dry-run", check=False), "native", "detach sv0")
+    refused(lab.loader("attach", "sv0", "--cpus", "777", "--dry-run", check=False), "CPU 777")

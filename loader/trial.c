@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Shows what attach would put on a device: programs as the verifier took them, CPUs and services.
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "cpulist.h"
+#include "log.h"
+#include "report.h"
+#include "trial.h"
+
+struct outcome {
+	const struct sc_place *place;
+	const struct sc_plan *plan;
+	enum sc_mode mode;
+	bool attached; /* and so it would be a change in place */
+	struct bpf_prog_info programs[2];
+};
+
+static int read_program(int fd, struct bpf_prog_info *ret_info)
+{
+	__u32 len = sizeof(*ret_info);
+
+	memset(ret_info, 0, sizeof(*ret_info));
+	return bpf_prog_get_info_by_fd(fd, ret_info, &len) ? -errno : 0;
+}
+
+static void show_text(const struct outcome *outcome)
+{
+	const struct sc_plan *plan = outcome->plan;
+	char text[SC_CPULIST_LEN];
+	int i;
+
+	printf("%s: dry run, nothing changed: attach would %s in %s mode, CPUs %s\n", outcome->place->ifname,
+	       outcome->attached ? "change it in place" : "put programs on it", sc_mode_name(outcome->mode),
+	       sc_cpulist_format(&plan->cpus, text, sizeof(text)));
+	for (i = 0; i < plan->spec_cnt; i++)
+		printf("  service %s\n", sc_spec_format(&plan->specs[i], text));
+	for (i = 0; i < 2; i++)
+		printf("  program %s: verified, %u instructions looked at, %u bytes of machine code\n",
+		       outcome->programs[i].name, outcome->programs[i].verified_insns,
+		       outcome->programs[i].jited_prog_len);
+}
+
+static json_t *programs_json(const struct outcome *outcome)
+{
+	json_t *list = json_array();
+	int i;
+
+	for (i = 0; i < 2; i++)
+		json_array_append_new(
+			list, json_pack("{s:s, s:I, s:I}", "name", outcome->programs[i].name, "verified_instructions",
+					(json_int_t)outcome->programs[i].verified_insns, "machine_code_bytes",
+					(json_int_t)outcome->programs[i].jited_prog_len));
+	return list;
+}
+
+static int show_json(const struct outcome *outcome)
+{
+	const struct sc_plan *plan = outcome->plan;
+	json_t *services = json_array(), *cpus = json_array();
+	char text[SC_SPEC_LEN];
+	int i;
+
+	for (i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &plan->cpus))
+			json_array_append_new(cpus, json_integer(i));
+	for (i = 0; i < plan->spec_cnt; i++)
+		json_array_append_new(services, json_string(sc_spec_format(&plan->specs[i], text)));
+	return sc_report_print(json_pack("{s:i, s:s, s:b, s:b, s:s, s:o, s:o, s:o}", "schema_version", SC_REPORT_SCHEMA,
+					 "interface", outcome->place->ifname, "dry_run", 1, "in_place",
+					 outcome->attached, "mode", sc_mode_name(outcome->mode), "cpus", cpus,
+					 "services", services, "programs", programs_json(outcome)));
+}
+
+int sc_trial(const struct sc_place *place, const struct sc_plan *plan, bool json)
+{
+	struct outcome outcome = { .place = place, .plan = plan };
+	struct sc_pins pins;
+	int err;
+
+	sc_pins_init(&pins);
+	err = sc_install_try(place, &pins, plan, &outcome.mode, &outcome.attached);
+	if (!err) {
+		err = read_program(pins.steer, &outcome.programs[0]);
+		err = err ?: read_program(pins.on_cpu, &outcome.programs[1]);
+		if (err)
+			sc_error("%s: cannot look at the programs: %s; run it as root", place->ifname, strerror(-err));
+	}
+	sc_pins_close(&pins);
+	if (err)
+		return err;
+	if (json)
+		return show_json(&outcome);
+	show_text(&outcome);
+	return 0;
+}
