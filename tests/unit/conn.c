@@ -454,6 +454,52 @@ static void test_close_waits_for_all(void **state)
 	assert_int_equal(fake->event_cnt, 0);
 }
 
+static void cqe_add(struct fake *fake, uint64_t user_data, int res)
+{
+	fake->cqes[fake->cq_tail++ & (ENTRIES - 1)] = (struct io_uring_cqe){ .user_data = user_data, .res = res };
+}
+
+/*
+ * A poller may close as soon as it is asked, while earlier completions are still looked at; however few events fit at a
+ * time.
+ */
+static void closed_is_told_last(struct fake *fake, unsigned int max)
+{
+	struct io_uring_sqe recv, send;
+	struct sc_conn *conn = accepted(fake, &recv);
+	char *mem = sc_alloc(&fake->session, 4096);
+	int cnt = 0;
+
+	for (uint64_t tag = 0; tag < 3; tag++)
+		assert_int_equal(sc_send(conn, mem, 10, tag), 0);
+	send = must_ask(fake, IORING_OP_SEND);
+	sc_close(conn, 0);
+	cqe_add(fake, send.user_data, -EPIPE);
+	cqe_add(fake, recv.user_data, -ECANCELED);
+	cqe_add(fake, (send.user_data & ~0xffULL) | OP_CLOSE, 0);
+	while (cnt < 4) {
+		int more = sc_poll(&fake->session, fake->events + cnt, max);
+
+		assert_true(more > 0);
+		cnt += more;
+	}
+	for (uint64_t tag = 0; tag < 3; tag++) {
+		assert_int_equal(fake->events[tag].type, SC_EVENT_SENT);
+		assert_int_equal(fake->events[tag].tag, tag);
+	}
+	assert_int_equal(fake->events[3].type, SC_EVENT_CLOSED);
+}
+
+static void test_closed_is_told_last(void **state)
+{
+	closed_is_told_last(*state, EVENTS);
+}
+
+static void test_closed_is_told_last_one_at_a_time(void **state)
+{
+	closed_is_told_last(*state, 1);
+}
+
 static void test_close_now(void **state)
 {
 	struct fake *fake = *state;
@@ -538,6 +584,8 @@ int main(void)
 		TEST(test_reset_met_by_a_send),
 		TEST(test_shutdown_after_sends),
 		TEST(test_close_waits_for_all),
+		TEST(test_closed_is_told_last),
+		TEST(test_closed_is_told_last_one_at_a_time),
 		TEST(test_close_now),
 		TEST(test_full_queue),
 		TEST(test_garbage),
