@@ -3,7 +3,7 @@ libs += libapp
 libapp_src := $(wildcard libapp/*.c)
 libapp_libs := -luring
 
-tests += app arena channel conn control
+tests += app arena channel conn control random
 app_src := tests/unit/app.c tests/unit/app_peer.c tests/unit/app_service.c
 app_libs := $(libapp) -lpthread
 arena_src := tests/unit/arena.c
@@ -11,11 +11,15 @@ arena_objs := libapp/arena.c
 conn_src := tests/unit/conn.c
 conn_objs := $(wildcard libapp/*.c)
 conn_libs := -luring
+random_src := tests/unit/random.c tests/unit/random_app.c tests/unit/random_model.c tests/unit/random_peer.c \
+	tests/unit/random_wire.c tests/unit/app_peer.c tests/unit/app_service.c
+random_dirs := libapp
+random_libs := $(libapp) -lpthread
 channel_src := tests/unit/channel.c
 channel_objs := libapp/channel.c libapp/reason.c
 control_src := tests/unit/control.c
 control_objs := libapp/control.c libapp/reason.c
 
 ifeq ($(SAN)$(TSAN),)
-$(O)/tests/app: | $(O)/bin/sidecore-ringsvc
+$(O)/tests/app $(O)/tests/random: | $(O)/bin/sidecore-ringsvc
 endif

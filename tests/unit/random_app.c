@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: MIT
+/* One round of the random test: a session with random options, used at random until a number of operations is done. */
+#include "random_app.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app_service.h"
+#include "random_model.h"
+#include "session.h"
+
+enum { BATCH_MAX = 64, NAP_MS = 3, STALL_S = 60, SPARE_MAX = 16, ORDERS_MAX = 1000 };
+
+struct app {
+	struct model model;
+	struct crowd crowd;
+	struct sc_options options;
+	struct sc_listener *listeners[CROWD_PORTS];
+	char address[INET_ADDRSTRLEN];
+	int epoll_fd;
+	unsigned int close_rate; /* per thousand operations */
+	unsigned int release_rate;
+	unsigned int len_shift;
+	void *spare[SPARE_MAX]; /* allocated and not sent from */
+	unsigned int pieces[ARENA_ORDERS];
+	struct tally *tally;
+	uint64_t last_moves;
+	time_t last_move;
+};
+
+/* --- sending --- */
+
+static bool sends_ended(const struct link *link)
+{
+	return link->closing || link->shut || link->send_failed;
+}
+
+static void order_done(struct app *app, struct link *link, struct order *order, int err)
+{
+	bool ended = sends_ended(link);
+
+	app->tally->ops++;
+	EXPECT(!ended || err == -EPIPE, "connection %u: a send after its end was answered %d", link->id, err);
+	EXPECT(ended || !err || err == -ENOMEM, "connection %u: a send was refused: %s", link->id, strerror(-err));
+	/* a lane has 1024 sends and some for each connection */
+	EXPECT(err != -ENOMEM || app->model.order_cnt >= ORDERS_MAX, "a send was refused when %u were under way",
+	       app->model.order_cnt);
+	if (!err) {
+		model_ordered(&app->model, link, order);
+		return;
+	}
+	sc_free(app->model.session, order->mem);
+	free(order);
+}
+
+static struct order *order_new(struct app *app, size_t mem_len)
+{
+	void *mem = mem_len ? sc_alloc(app->model.session, mem_len) : NULL;
+	struct order *order;
+
+	if (mem_len && !mem) {
+		app->tally->failed_allocs++;
+		return NULL;
+	}
+	order = calloc(1, sizeof(*order));
+	EXPECT(order, "out of memory");
+	order->mem = mem;
+	order->tag = app->model.next_tag++;
+	return order;
+}
+
+static void frame_put(const struct link *link, void *at, enum wire_kind kind, size_t len, uint64_t pos)
+{
+	struct wire_frame frame = { WIRE_MAGIC, kind, (uint32_t)len, link->id, pos };
+
+	memcpy(at, &frame, sizeof(frame));
+}
+
+/* A header and bytes of our own, cut into up to four pieces. */
+static void send_own(struct app *app, struct link *link)
+{
+	size_t len = rng_len(&app->model.rng, app->len_shift), left = len + sizeof(struct wire_frame);
+	struct order *order = order_new(app, left);
+	struct iovec iov[SEND_PIECES];
+	unsigned int cnt = 0;
+	char *at;
+
+	if (!order)
+		return;
+	at = order->mem;
+	order->len = left;
+	frame_put(link, at, WIRE_OWN, len, link->asked);
+	wire_fill(at + sizeof(struct wire_frame), len, WIRE_APP_STREAM | link->id, link->asked);
+	while (cnt < SEND_PIECES - 1 && left > 1 && rng_chance(&app->model.rng, 400)) {
+		iov[cnt] = (struct iovec){ at, 1 + rng_next(&app->model.rng) % (left - 1) };
+		at += iov[cnt].iov_len;
+		left -= iov[cnt++].iov_len;
+	}
+	iov[cnt++] = (struct iovec){ at, left };
+	order_done(app, link, order,
+		   cnt == 1 ? sc_send(link->conn, at, left, order->tag) : sc_sendv(link->conn, iov, cnt, order->tag));
+}
+
+/* A part of a received buffer straight from it, together with its header. */
+static void send_echo(struct app *app, struct link *link, struct held *held)
+{
+	size_t off = rng_next(&app->model.rng) % held->len, len = 1 + rng_next(&app->model.rng) % (held->len - off);
+	struct order *order = order_new(app, sizeof(struct wire_frame));
+	struct iovec iov[2];
+
+	if (!order)
+		return;
+	order->held = held;
+	order->len = sizeof(struct wire_frame) + len;
+	frame_put(link, order->mem, WIRE_ECHO, len, held->pos + off);
+	iov[0] = (struct iovec){ order->mem, sizeof(struct wire_frame) };
+	iov[1] = (struct iovec){ held->data + off, len };
+	order_done(app, link, order, sc_sendv(link->conn, iov, 2, order->tag));
+}
+
+/* The same in two sends, the second of nothing but the buffer. */
+static void send_echo_apart(struct app *app, struct link *link, struct held *held)
+{
+	struct order *head, *body;
+
+	if (sends_ended(link) || app->model.order_cnt >= ORDERS_MAX - 1)
+		return;
+	head = order_new(app, sizeof(struct wire_frame));
+	if (!head)
+		return;
+	head->len = sizeof(struct wire_frame);
+	frame_put(link, head->mem, WIRE_ECHO, held->len, held->pos);
+	order_done(app, link, head, sc_send(link->conn, head->mem, head->len, head->tag));
+	body = order_new(app, 0);
+	body->held = held;
+	body->len = held->len;
+	order_done(app, link, body, sc_send(link->conn, held->data, held->len, body->tag));
+}
+
+static void send_wrong(struct app *app, struct link *link)
+{
+	static char outside[64];
+	struct iovec iov[SEND_PIECES + 1] = { { outside, 1 } };
+
+	if (sends_ended(link))
+		return;
+	app->tally->ops += 3;
+	EXPECT(sc_send(link->conn, outside, sizeof(outside), 0) == -EFAULT, "a send from outside was not refused");
+	EXPECT(sc_send(link->conn, outside, 0, 0) == -EINVAL, "a send of nothing was not refused");
+	EXPECT(sc_sendv(link->conn, iov, SEND_PIECES + 1, 0) == -EINVAL, "a send of too many pieces was not refused");
+}
+
+static struct held *held_any(struct app *app)
+{
+	return app->model.held_cnt ? app->model.held[rng_below(&app->model.rng, app->model.held_cnt)] : NULL;
+}
+
+static void op_send(struct app *app, struct link *link)
+{
+	struct held *held = held_any(app);
+	unsigned int what = rng_below(&app->model.rng, 100);
+
+	if (what < 1)
+		send_wrong(app, link);
+	else if (what < 50 || !held || held->link->closed)
+		send_own(app, link);
+	else if (what < 85)
+		send_echo(app, held->link, held);
+	else
+		send_echo_apart(app, held->link, held);
+}
+
+/* --- the other operations --- */
+
+static void op_release(struct app *app)
+{
+	struct held *held = held_any(app);
+
+	if (!held || held->sending)
+		return;
+	model_release(&app->model, held);
+	app->tally->ops++;
+}
+
+static void op_close(struct app *app, struct link *link)
+{
+	unsigned int what = rng_below(&app->model.rng, 3);
+
+	app->tally->ops++;
+	if (!what) {
+		bool ended = sends_ended(link);
+		int err = sc_shutdown(link->conn);
+
+		EXPECT(err == (ended ? -EPIPE : 0), "connection %u: sc_shutdown answered %d", link->id, err);
+		link->shut = true;
+		return;
+	}
+	sc_close(link->conn, what == 1 ? 0 : SC_CLOSE_NOW);
+	if (!link->closing)
+		link->closing_batch = app->model.batch;
+	link->closing = true;
+	link->close_now |= what == 2;
+}
+
+static void op_alloc(struct app *app)
+{
+	void **spare = &app->spare[rng_below(&app->model.rng, SPARE_MAX)];
+
+	app->tally->ops++;
+	sc_free(app->model.session, *spare);
+	*spare = rng_chance(&app->model.rng, 300) ? sc_alloc(app->model.session, rng_len(&app->model.rng, 18)) : NULL;
+	if (*spare)
+		memset(*spare, 0xa5, 1);
+}
+
+/* Port 0, a new one each time: an old one may still be in use by what is being closed. */
+static void op_listen(struct app *app, unsigned int i)
+{
+	int err;
+
+	app->tally->ops++;
+	if (app->listeners[i]) {
+		__atomic_store_n(&app->crowd.ports[i], 0, __ATOMIC_RELEASE);
+		sc_listener_close(app->listeners[i]);
+		app->listeners[i] = NULL;
+		return;
+	}
+	err = sc_listen(app->model.session, app->address, 0, 0, &app->listeners[i]);
+	if (err == -ENOSPC) { /* those closed before are not through yet */
+		app->listeners[i] = NULL;
+		return;
+	}
+	EXPECT(!err, "%s", sc_reason());
+	__atomic_store_n(&app->crowd.ports[i], sc_listener_port(app->listeners[i]), __ATOMIC_RELEASE);
+}
+
+static struct link *live_any(struct app *app)
+{
+	struct model *model = &app->model;
+
+	return model->live_cnt ? model->links[model->live[rng_below(&model->rng, model->live_cnt)]] : NULL;
+}
+
+static void op_any(struct app *app)
+{
+	struct link *link = live_any(app);
+	struct rng *rng = &app->model.rng;
+
+	if (rng_chance(rng, app->release_rate))
+		op_release(app);
+	else if (rng_chance(rng, 30))
+		op_alloc(app);
+	else if (rng_chance(rng, 1))
+		op_listen(app, rng_below(rng, CROWD_PORTS));
+	else if (link && rng_chance(rng, app->close_rate))
+		op_close(app, link);
+	else if (link && (!sends_ended(link) || rng_chance(rng, 50)))
+		op_send(app, link);
+}
+
+/* --- events --- */
+
+static void nap(struct app *app)
+{
+	struct epoll_event event;
+	int ret = sc_arm(app->model.session);
+
+	EXPECT(ret >= 0, "sc_arm: %s", strerror(-ret));
+	/* EINTR: the kernel had work for this thread, on the ring of the local engine */
+	if (!ret && epoll_wait(app->epoll_fd, &event, 1, NAP_MS) < 0 && errno != EINTR)
+		random_fail("epoll_wait: %s", strerror(errno));
+}
+
+static void stall_check(struct app *app, bool moved)
+{
+	uint64_t moves = __atomic_load_n(&app->crowd.moves, __ATOMIC_RELAXED);
+	const char *failure = __atomic_load_n(&app->crowd.failure, __ATOMIC_ACQUIRE);
+
+	EXPECT(!failure, "%s", failure);
+	if (moved || moves != app->last_moves)
+		app->last_move = time(NULL);
+	app->last_moves = moves;
+	EXPECT(time(NULL) - app->last_move < STALL_S,
+	       "nothing moves any more: %u connections, %u sends, %u buffers held", app->model.live_cnt,
+	       app->model.order_cnt, app->model.held_cnt);
+}
+
+static void events_take(struct app *app)
+{
+	struct sc_event events[BATCH_MAX];
+	unsigned int max = 1 + rng_below(&app->model.rng, BATCH_MAX), how = rng_below(&app->model.rng, 8);
+	int cnt;
+
+	app->tally->polls++;
+	if (how == 1)
+		nap(app);
+	if (how > 1)
+		cnt = sc_poll(app->model.session, events, max);
+	else
+		cnt = sc_wait(app->model.session, events, max, how ? 0 : (int)rng_below(&app->model.rng, NAP_MS));
+	EXPECT((cnt >= 0 && cnt <= (int)max) || cnt == -EINTR, "waiting for events: %d", cnt);
+	model_batch(&app->model);
+	for (int i = 0; i < cnt; i++)
+		model_event(&app->model, &events[i]);
+	stall_check(app, cnt > 0);
+}
+
+/* --- a round --- */
+
+/* How many pieces of each size the arena has: the same at the end as at the beginning. */
+static void arena_measure(struct app *app, unsigned int *ret_pieces)
+{
+	void *first = NULL;
+
+	memset(ret_pieces, 0, ARENA_ORDERS * sizeof(*ret_pieces));
+	for (unsigned int order = ARENA_ORDERS; order--;) {
+		void *piece;
+
+		while ((piece = sc_alloc(app->model.session, (size_t)1 << (order + ARENA_BLOCK_SHIFT)))) {
+			memcpy(piece, &first, sizeof(first));
+			first = piece;
+			ret_pieces[order]++;
+		}
+	}
+	while (first) {
+		void *piece = first;
+
+		memcpy(&first, piece, sizeof(first));
+		sc_free(app->model.session, piece);
+	}
+}
+
+static void options_draw(struct app *app, enum sc_engine engine)
+{
+	static const size_t arenas[] = { 1, 4096, 65536, 1 << 20, 4 << 20 };
+	struct rng *rng = &app->model.rng;
+	unsigned int len_shift = rng_below(rng, 7);
+
+	app->options = (struct sc_options){
+		.size = sizeof(app->options),
+		.engine = engine,
+		.lanes = 1,
+		.socket_path = service_path(),
+		.arena_len = arenas[rng_below(rng, 5) ? 2 + rng_below(rng, 3) : rng_below(rng, 2)],
+		.conns = rng_below(rng, 3) ? 16 + rng_below(rng, 200) : 1 + rng_below(rng, 8),
+		.bufs = 8U << rng_below(rng, 8),
+		.buf_len = 256U << len_shift,
+		.window = 1U << (8 + rng_below(rng, 11)),
+		.spin_us = rng_below(rng, 4) ? 0 : 20,
+	};
+	app->close_rate = 1 + rng_below(rng, 8);
+	app->release_rate = 300 + rng_below(rng, 400);
+	app->len_shift = rng_below(rng, 4) ? 8 + rng_below(rng, 4) : 18;
+	app->crowd.live_max = 1 + rng_below(rng, CROWD_LIVE_MAX);
+	app->crowd.chunk_shift = 8 + rng_below(rng, 9);
+	app->crowd.leave_rate = 1 + rng_below(rng, 6);
+}
+
+static void round_open(struct app *app, enum sc_engine engine, uint64_t seed)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	app->model.rng.state = seed;
+	app->crowd.rng.state = ~seed;
+	/* An address of this process, so that no other program's port is met by a late client. */
+	app->crowd.addr = htonl(0x7f400000 | ((uint32_t)getpid() & 0x3fffff));
+	(void)inet_ntop(AF_INET, &app->crowd.addr, app->address, sizeof(app->address));
+	options_draw(app, engine);
+	EXPECT(!sc_open(&app->options, &app->model.session), "%s", sc_reason());
+	app->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	EXPECT(!epoll_ctl(app->epoll_fd, EPOLL_CTL_ADD, sc_fd(app->model.session), &event), "epoll_ctl: %s",
+	       strerror(errno));
+	arena_measure(app, app->pieces);
+	op_listen(app, 0);
+	app->last_move = time(NULL);
+	crowd_start(&app->crowd);
+}
+
+static bool listeners_open(const struct sc_session *session)
+{
+	for (unsigned int i = 0; i < LISTENERS_MAX; i++)
+		if (session->listeners[i].used)
+			return true;
+	return false;
+}
+
+/* Nobody new; those there are closed one after the other while they still talk. */
+static void round_drain(struct app *app)
+{
+	struct model *model = &app->model;
+
+	__atomic_store_n(&app->crowd.stop, true, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < CROWD_PORTS; i++)
+		if (app->listeners[i])
+			op_listen(app, i);
+	while (!__atomic_load_n(&app->crowd.done, __ATOMIC_ACQUIRE) || model->live_cnt || model->held_cnt ||
+	       listeners_open(model->session)) {
+		struct link *link = live_any(app);
+
+		if (link && rng_chance(&model->rng, 300))
+			op_close(app, link);
+		for (unsigned int i = 0; i < 8; i++)
+			op_release(app);
+		events_take(app);
+	}
+	crowd_join(&app->crowd);
+	for (unsigned int i = 0; i < SPARE_MAX; i++)
+		sc_free(model->session, app->spare[i]);
+}
+
+static void lane_check(struct lane *lane, enum sc_engine engine)
+{
+	unsigned int free_cnt = 0;
+
+	EXPECT(!lane->bufs_held, "%u receive buffers were not given back", lane->bufs_held);
+	EXPECT(!lane->todo_head && !lane->done_head, "something is still to be done");
+	for (struct sc_conn *conn = lane->conn_free; conn; conn = conn->next)
+		free_cnt++;
+	EXPECT(free_cnt == lane->conns_fresh, "%u of %u connections are free", free_cnt, lane->conns_fresh);
+	free_cnt = 0;
+	for (struct send *send = lane->send_free; send; send = send->next)
+		free_cnt++;
+	EXPECT(free_cnt == lane->send_cnt, "%u of %u sends are free", free_cnt, lane->send_cnt);
+	if (engine != SC_ENGINE_LOCAL)
+		return;
+	free_cnt = (unsigned int)io_uring_buf_ring_available(&lane->ring, lane->buf_ring, SC_BUF_GROUP);
+	EXPECT(free_cnt + lane->bufs_added == lane->buf_cnt, "the kernel has %u receive buffers of %u", free_cnt,
+	       lane->buf_cnt);
+}
+
+static void round_check(struct app *app, enum sc_engine engine)
+{
+	unsigned int pieces[ARENA_ORDERS];
+
+	arena_measure(app, pieces);
+	EXPECT(!memcmp(pieces, app->pieces, sizeof(pieces)), "the arena does not come back whole");
+	model_check(&app->model, &app->crowd);
+	lane_check(&app->model.session->lanes[0], engine);
+}
+
+static void tally_add(struct app *app)
+{
+	struct sc_info info = { .size = sizeof(info) };
+	struct tally *tally = app->tally;
+
+	(void)sc_info(app->model.session, &info);
+	tally->conns += info.counters.accepted;
+	tally->bytes += info.counters.received + info.counters.sent;
+	tally->moves += app->crowd.moves;
+	tally->copied += info.counters.recv_copied;
+	tally->starved += info.counters.recv_starved;
+	tally->paused += info.counters.recv_paused;
+	for (unsigned int i = 0; i < app->model.link_cnt; i++)
+		tally->failed_sends += app->model.links[i]->send_failed;
+}
+
+void random_round(enum sc_engine engine, uint64_t seed, uint64_t ops, struct tally *tally)
+{
+	static struct app app; /* the peers' thread may outlive a failure */
+
+	app = (struct app){ .tally = tally };
+	round_open(&app, engine, seed);
+	for (uint64_t end = tally->ops + ops; tally->ops < end;) {
+		for (unsigned int left = rng_below(&app.model.rng, 64); left; left--)
+			op_any(&app);
+		events_take(&app);
+	}
+	round_drain(&app);
+	round_check(&app, engine);
+	tally_add(&app);
+	(void)close(app.epoll_fd);
+	sc_close_session(app.model.session);
+	crowd_free(&app.crowd);
+	model_free(&app.model);
+}

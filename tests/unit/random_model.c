@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+/* What libapp must do, as far as the random test can tell from outside: connections as pairs of byte streams. */
+#include "random_model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *grown(void *array, unsigned int cnt, unsigned int *room, size_t size)
+{
+	if (cnt < *room)
+		return array;
+	*room = *room ? *room * 2 : 64;
+	array = realloc(array, *room * size);
+	EXPECT(array, "out of memory");
+	return array;
+}
+
+void model_batch(struct model *model)
+{
+	model->batch++;
+}
+
+static void accepted(struct model *model, const struct sc_event *event)
+{
+	struct link *link = calloc(1, sizeof(*link));
+
+	EXPECT(link, "out of memory");
+	EXPECT(!sc_conn_data(event->conn), "accepted: the connection begins with another's data");
+	model->links = grown(model->links, model->link_cnt, &model->link_room, sizeof(*model->links));
+	model->live = grown(model->live, model->live_cnt, &model->live_room, sizeof(*model->live));
+	link->conn = event->conn;
+	link->id = model->link_cnt + 1;
+	link->live_idx = model->live_cnt;
+	model->live[model->live_cnt++] = model->link_cnt;
+	model->links[model->link_cnt++] = link;
+	sc_conn_set_data(event->conn, link);
+	model->counters.accepted++;
+}
+
+static void hold(struct model *model, struct link *link, const struct sc_event *event)
+{
+	struct held *held = malloc(sizeof(*held));
+
+	EXPECT(held, "out of memory");
+	model->held = grown(model->held, model->held_cnt, &model->held_room, sizeof(*model->held));
+	*held = (struct held){ link, event->data, event->len, link->received, 0, model->held_cnt };
+	model->held[model->held_cnt++] = held;
+}
+
+static void received(struct model *model, struct link *link, const struct sc_event *event)
+{
+	EXPECT(!link->ended && !link->broken, "connection %u: received after the end of its stream", link->id);
+	EXPECT(!link->closing || link->closing_batch == model->batch, "connection %u: received after sc_close",
+	       link->id);
+	if (!event->len) {
+		link->ended = true;
+		return;
+	}
+	for (size_t i = 0; i < event->len && link->received + i < WIRE_ID_LEN; i++)
+		memcpy((char *)&link->peer_id + link->received + i, (char *)event->data + i, 1);
+	EXPECT(wire_is(event->data, event->len, link->peer_id, link->received),
+	       "connection %u: received other bytes than its peer sent, within %zu from position %llu", link->id,
+	       event->len, (unsigned long long)link->received);
+	hold(model, link, event);
+	link->received += event->len;
+	model->counters.received += event->len;
+	model->counters.recv_events++;
+}
+
+static void sent(struct model *model, struct link *link, const struct sc_event *event)
+{
+	struct order *order = link->first;
+
+	EXPECT(order, "connection %u: a send completed (%d) but none is under way", link->id, event->result);
+	EXPECT(order->tag == event->tag, "connection %u: send %llu completed (%d), the next in order is %llu", link->id,
+	       (unsigned long long)event->tag, event->result, (unsigned long long)order->tag);
+	EXPECT(event->result < 0 || (size_t)event->result == order->len, "connection %u: %d of %zu bytes sent",
+	       link->id, event->result, order->len);
+	EXPECT(event->result < 0 || !link->send_failed, "connection %u: a send succeeded after one that failed",
+	       link->id);
+	EXPECT(event->result != -ECANCELED || link->close_now, "connection %u: a send was cancelled unasked", link->id);
+	if (event->result < 0) {
+		link->send_failed = true;
+	} else {
+		link->sent += order->len;
+		model->counters.sent += order->len;
+	}
+	model->counters.send_events++;
+	link->first = order->next;
+	model->order_cnt--;
+	sc_free(model->session, order->mem);
+	if (order->held)
+		order->held->sending--;
+	free(order);
+}
+
+static void closed(struct model *model, struct link *link)
+{
+	unsigned int last = model->live[--model->live_cnt];
+
+	EXPECT(link->closing, "connection %u: closed unasked", link->id);
+	EXPECT(!link->first, "connection %u: closed, but not told of its send %llu", link->id,
+	       (unsigned long long)link->first->tag);
+	link->closed = true;
+	model->live[link->live_idx] = last;
+	model->links[last]->live_idx = link->live_idx;
+	model->counters.closed++;
+}
+
+void model_event(struct model *model, const struct sc_event *event)
+{
+	struct link *link = event->conn && event->type != SC_EVENT_ACCEPT ? sc_conn_data(event->conn) : NULL;
+
+	if (event->type == SC_EVENT_ACCEPT) {
+		accepted(model, event);
+		return;
+	}
+	EXPECT(event->type != SC_EVENT_LOST, "the engine was lost: %s", strerror(-event->result));
+	EXPECT(link, "event %d of a connection that was never accepted", event->type);
+	EXPECT(!link->closed, "connection %u: event %d (%d) after its end", link->id, event->type, event->result);
+	switch (event->type) {
+	case SC_EVENT_RECV:
+		received(model, link, event);
+		break;
+	case SC_EVENT_SENT:
+		sent(model, link, event);
+		break;
+	case SC_EVENT_ERROR:
+		EXPECT(!link->ended && !link->broken, "connection %u: broken after its end", link->id);
+		EXPECT(event->result == -ECONNRESET || event->result == -EPIPE, "connection %u: broken by %s", link->id,
+		       strerror(-event->result));
+		EXPECT(!link->closing || link->closing_batch == model->batch, "connection %u: error after sc_close",
+		       link->id);
+		link->broken = true;
+		break;
+	default:
+		closed(model, link);
+		break;
+	}
+}
+
+void model_ordered(struct model *model, struct link *link, struct order *order)
+{
+	order->next = NULL;
+	if (link->first)
+		link->last->next = order;
+	else
+		link->first = order;
+	link->last = order;
+	link->asked += order->len;
+	model->order_cnt++;
+	if (order->held)
+		order->held->sending++;
+}
+
+/* Its bytes must be there still: nobody else may have been given the memory. */
+void model_release(struct model *model, struct held *held)
+{
+	struct held *last = model->held[--model->held_cnt];
+
+	EXPECT(wire_is(held->data, held->len, held->link->peer_id, held->pos),
+	       "connection %u: a received buffer changed before its release", held->link->id);
+	model->held[held->idx] = last;
+	last->idx = held->idx;
+	sc_release(held->link->conn, held->data);
+	free(held);
+}
+
+/* --- the end of a round --- */
+
+static void link_check(const struct link *link, const struct crowd *crowd)
+{
+	const struct remote *remote;
+
+	EXPECT(link->closed && !link->first, "connection %u: never came to its end", link->id);
+	if (link->received < WIRE_ID_LEN)
+		return;
+	EXPECT(link->peer_id && link->peer_id <= crowd->cnt, "connection %u: of no peer", link->id);
+	remote = &crowd->remotes[link->peer_id - 1];
+	EXPECT(link->received <= remote->sent, "connection %u: received more than was sent", link->id);
+	EXPECT(!link->ended || link->received == remote->sent,
+	       "connection %u: %llu bytes until the end, %llu were sent", link->id, (unsigned long long)link->received,
+	       (unsigned long long)remote->sent);
+	EXPECT(!link->broken || remote->left, "connection %u: broken, but its peer was there", link->id);
+	EXPECT(remote->received <= link->asked, "connection %u: its peer received more than was sent", link->id);
+	EXPECT(!remote->app_id || remote->app_id == link->id, "connection %u: its peer received another's bytes",
+	       link->id);
+	EXPECT(!remote->ended || remote->received >= link->sent, "connection %u: its peer received %llu bytes of %llu",
+	       link->id, (unsigned long long)remote->received, (unsigned long long)link->sent);
+	EXPECT(!remote->ended || link->close_now || remote->received == link->asked,
+	       "connection %u: a send failed, but its peer was there until the end", link->id);
+	EXPECT(!remote->reset || link->closing, "connection %u: reset, but never closed", link->id);
+}
+
+static void counter_check(const char *name, uint64_t told, uint64_t want)
+{
+	EXPECT(told == want, "sc_info: %s is %llu, events told of %llu", name, (unsigned long long)told,
+	       (unsigned long long)want);
+}
+
+void model_check(const struct model *model, const struct crowd *crowd)
+{
+	struct sc_info info = { .size = sizeof(info) };
+
+	for (unsigned int i = 0; i < model->link_cnt; i++)
+		link_check(model->links[i], crowd);
+	EXPECT(!sc_info(model->session, &info), "sc_info failed");
+	counter_check("accepted", info.counters.accepted, model->counters.accepted);
+	counter_check("closed", info.counters.closed, model->counters.closed);
+	counter_check("received", info.counters.received, model->counters.received);
+	counter_check("sent", info.counters.sent, model->counters.sent);
+	counter_check("recv_events", info.counters.recv_events, model->counters.recv_events);
+	counter_check("send_events", info.counters.send_events, model->counters.send_events);
+	EXPECT(info.counters.accepted == info.counters.closed, "sc_info: accepted and closed differ");
+}
+
+void model_free(struct model *model)
+{
+	for (unsigned int i = 0; i < model->link_cnt; i++)
+		free(model->links[i]);
+	free(model->links);
+	free(model->live);
+	free(model->held);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* What libapp must do, as far as the random test can tell from outside: connections as pairs of byte streams. */
+#ifndef TESTS_RANDOM_MODEL_H
+#define TESTS_RANDOM_MODEL_H
+
+#include <sidecore/app.h>
+
+#include "random_peer.h"
+
+/* A send asked for and not yet told of. */
+struct order {
+	struct order *next;
+	uint64_t tag;
+	size_t len;
+	void *mem; /* of the arena, or NULL */
+	struct held *held; /* what it echoes, or NULL */
+};
+
+/* A received buffer not yet released. */
+struct held {
+	struct link *link;
+	char *data;
+	size_t len;
+	uint64_t pos; /* in the peer's stream */
+	unsigned int sending; /* orders that point to it */
+	unsigned int idx; /* in model.held */
+};
+
+/* One accepted connection; its books outlive it. */
+struct link {
+	struct sc_conn *conn;
+	uint32_t id; /* its place in the model + 1 */
+	uint32_t peer_id; /* the stream's first bytes */
+	uint64_t received, asked, sent;
+	struct order *first, *last;
+	bool shut, closing, close_now;
+	bool closed, ended, broken, send_failed;
+	unsigned int closing_batch; /* events of this one may still come after sc_close */
+	unsigned int live_idx;
+};
+
+struct model {
+	struct sc_session *session;
+	struct rng rng;
+	struct link **links; /* all of the round */
+	unsigned int link_cnt, link_room;
+	unsigned int *live, live_cnt, live_room; /* indices of those not closed */
+	struct held **held;
+	unsigned int held_cnt, held_room;
+	unsigned int order_cnt;
+	unsigned int batch;
+	uint64_t next_tag;
+	struct sc_counters counters; /* what sc_info must say, as far as events tell */
+};
+
+/* Says what went wrong, ends the service and the program. */
+void random_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+#define EXPECT(condition, ...)                    \
+	do {                                      \
+		if (!(condition))                 \
+			random_fail(__VA_ARGS__); \
+	} while (0)
+
+/* Before the events of one sc_poll or sc_wait. */
+void model_batch(struct model *model);
+void model_event(struct model *model, const struct sc_event *event);
+
+void model_ordered(struct model *model, struct link *link, struct order *order);
+void model_release(struct model *model, struct held *held);
+
+/* All has come to an end and been given back; the crowd has been joined. */
+void model_check(const struct model *model, const struct crowd *crowd);
+void model_free(struct model *model);
+
+#endif
