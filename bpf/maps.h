@@ -34,6 +34,22 @@ struct {
 	__type(value, struct sc_port);
 } ports SEC(".maps");
 
+/* Sizes, not types: clang 14 gives no full BTF for types that only an inner map names. */
+struct list_trie {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SC_STEER_LIST_MAX);
+	__uint(key_size, sizeof(struct sc_list_key));
+	__uint(value_size, sizeof(__u32));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct list_trie);
+} lists SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SC_STEER_SERVICES_MAX);

@@ -4,6 +4,7 @@
 #define SC_BPF_PARSE_H
 
 #include "flow.h"
+#include "valid.h"
 
 enum {
 	ETHERTYPE_IPV4 = 0x0800,
@@ -28,6 +29,10 @@ enum {
 struct cursor {
 	void *pos;
 	void *end;
+	bool strict; /* also check what the flow does not depend on, and give the reasons of drops */
+	__u32 frame_len; /* with what is not linear; strict only */
+	__u32 taken; /* bytes before pos */
+	__u32 packet_end; /* where the IP packet ends; behind it may be padding; strict only */
 };
 
 /* The next `len` bytes, or NULL if the frame ends before. Only the linear part counts: the rest is never a header here. */
@@ -38,6 +43,7 @@ static __always_inline void *take(struct cursor *cursor, __u64 len)
 	if (header + len > cursor->end)
 		return NULL;
 	cursor->pos = header + len;
+	cursor->taken += len;
 	return header;
 }
 
@@ -76,21 +82,29 @@ static __always_inline int parse_ethernet(struct cursor *cursor, __be16 *ret_eth
 static __always_inline int parse_ipv4(struct cursor *cursor, struct flow *flow)
 {
 	struct iphdr *ip = take(cursor, sizeof(*ip));
-	__u32 header_len;
+	__u32 header_len, start;
 
 	if (!ip)
 		return SC_REASON_TRUNCATED;
 	header_len = ip->ihl * 4;
 	if (ip->version != 4 || header_len < sizeof(*ip))
 		return SC_REASON_MALFORMED;
-	if (!take(cursor, header_len - sizeof(*ip)))
-		return SC_REASON_TRUNCATED;
-	if (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK))
-		return SC_REASON_FRAGMENT;
 	flow->to.family = SC_STEER_IPV4;
 	flow->to.protocol = ip->protocol;
 	flow->to.addr[0] = ip->daddr;
 	flow->from_addr[0] = ip->saddr;
+	start = cursor->taken - sizeof(*ip);
+	if (!take(cursor, header_len - sizeof(*ip)))
+		return SC_REASON_TRUNCATED;
+	if (cursor->strict) {
+		cursor->packet_end = ip->tot_len ? start + bpf_ntohs(ip->tot_len) : cursor->frame_len;
+		if (cursor->packet_end > cursor->frame_len || cursor->packet_end < cursor->taken)
+			return SC_REASON_BAD_HEADER;
+		if (!ipv4_checksum_is_valid(ip, header_len, cursor->end))
+			return SC_REASON_BAD_CHECKSUM;
+	}
+	if (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK))
+		return SC_REASON_FRAGMENT;
 	return 0;
 }
 
@@ -110,6 +124,15 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct flow *flow)
 		return SC_REASON_TRUNCATED;
 	if (ip->version != 6)
 		return SC_REASON_MALFORMED;
+	flow->to.family = SC_STEER_IPV6;
+	__builtin_memcpy(flow->to.addr, &ip->daddr, sizeof(flow->to.addr));
+	__builtin_memcpy(flow->from_addr, &ip->saddr, sizeof(flow->from_addr));
+	if (cursor->strict) {
+		/* 0 is a jumbogram: its length is in an option. */
+		cursor->packet_end = ip->payload_len ? cursor->taken + bpf_ntohs(ip->payload_len) : cursor->frame_len;
+		if (cursor->packet_end > cursor->frame_len)
+			return SC_REASON_BAD_HEADER;
+	}
 	protocol = ip->nexthdr;
 	for (i = 0; i < SC_STEER_EXT_HEADERS_MAX && is_ext_header(protocol); i++) {
 		struct ipv6_opt_hdr *ext = take(cursor, sizeof(*ext));
@@ -128,15 +151,14 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct flow *flow)
 	/* Even one that is whole ("atomic"): rare enough to leave to the stack. */
 	if (protocol == PROTO_FRAGMENT)
 		return SC_REASON_FRAGMENT;
-	flow->to.family = SC_STEER_IPV6;
 	flow->to.protocol = protocol;
-	__builtin_memcpy(flow->to.addr, &ip->daddr, sizeof(flow->to.addr));
-	__builtin_memcpy(flow->from_addr, &ip->saddr, sizeof(flow->from_addr));
 	return 0;
 }
 
 static __always_inline int parse_transport(struct cursor *cursor, struct flow *flow)
 {
+	__u32 start = cursor->taken;
+
 	if (flow->to.protocol == PROTO_TCP) {
 		struct tcphdr *tcp = take(cursor, sizeof(*tcp));
 
@@ -146,7 +168,11 @@ static __always_inline int parse_transport(struct cursor *cursor, struct flow *f
 			return SC_REASON_MALFORMED;
 		flow->from_port = tcp->source;
 		flow->to.port = tcp->dest;
-		return 0;
+		if (!cursor->strict)
+			return 0;
+		if (start + tcp->doff * 4 > cursor->packet_end)
+			return SC_REASON_BAD_HEADER;
+		return tcp_flags_are_valid(tcp) ? 0 : SC_REASON_BAD_FLAGS;
 	}
 	if (flow->to.protocol == PROTO_UDP) {
 		struct udphdr *udp = take(cursor, sizeof(*udp));
@@ -155,27 +181,48 @@ static __always_inline int parse_transport(struct cursor *cursor, struct flow *f
 			return SC_REASON_TRUNCATED;
 		flow->from_port = udp->source;
 		flow->to.port = udp->dest;
+		if (cursor->strict && !udp_len_is_valid(bpf_ntohs(udp->len), cursor->packet_end - start))
+			return SC_REASON_BAD_HEADER;
 		return 0;
 	}
 	return SC_REASON_NOT_TRANSPORT;
 }
 
-static __always_inline int parse_flow(struct xdp_md *ctx, struct flow *flow)
+static __always_inline int parse_frame(struct cursor *cursor, struct flow *flow)
 {
-	struct cursor cursor = { .pos = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
 	__be16 ethertype;
 	int reason;
 
-	reason = parse_ethernet(&cursor, &ethertype);
+	reason = parse_ethernet(cursor, &ethertype);
 	if (reason)
 		return reason;
 	if (ethertype == bpf_htons(ETHERTYPE_IPV4))
-		reason = parse_ipv4(&cursor, flow);
+		reason = parse_ipv4(cursor, flow);
 	else if (ethertype == bpf_htons(ETHERTYPE_IPV6))
-		reason = parse_ipv6(&cursor, flow);
+		reason = parse_ipv6(cursor, flow);
 	else
 		return SC_REASON_NOT_IP;
-	return reason ?: parse_transport(&cursor, flow);
+	return reason ?: parse_transport(cursor, flow);
+}
+
+/* What was found of the flow is in *flow also if it is none of ours: no family, no address; no port, no transport. */
+static __always_inline int parse_flow(struct xdp_md *ctx, struct flow *flow, bool strict)
+{
+	struct cursor cursor = { .pos = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .strict = strict };
+	int reason;
+
+	if (strict)
+		cursor.frame_len = bpf_xdp_get_buff_len(ctx);
+	reason = parse_frame(&cursor, flow);
+	if (!strict)
+		return reason;
+	if (!reason && flow_is_land(flow))
+		return SC_REASON_LAND;
+	/* A header that lies beyond the linear part would not be the sender's fault. */
+	if (reason == SC_REASON_MALFORMED ||
+	    (reason == SC_REASON_TRUNCATED && ctx->data_end - ctx->data == cursor.frame_len))
+		return SC_REASON_BAD_HEADER;
+	return reason;
 }
 
 #endif

@@ -14,11 +14,17 @@ static __always_inline void count(enum sc_reason reason)
 		(*counter)++;
 }
 
-/* Counts the reason and lets the packet go on to the stack: the only end of a packet that is not redirected. */
+/* Counts the reason and lets the packet go on to the stack: the end of a packet that is neither redirected nor dropped. */
 static __always_inline int pass(enum sc_reason reason)
 {
 	count(reason);
 	return XDP_PASS;
+}
+
+static __always_inline int drop(enum sc_reason reason)
+{
+	count(reason);
+	return XDP_DROP;
 }
 
 static __always_inline struct sc_service_count *service_count(int service)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0-only)
-// Sends packets of services to the dedicated CPU of their flow, and counts them where they arrive.
+// Sends packets of services to the dedicated CPU of their flow, and counts them where they arrive. Drops what modules refuse.
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sidecore/steer.h>
 
+#include "lists.h"
 #include "parse.h"
 #include "stats.h"
 
@@ -31,23 +32,43 @@ static __always_inline int to_cpu(__u32 cpu, struct sc_service_count *service)
 	return verdict;
 }
 
+static __always_inline bool is_drop(int reason)
+{
+	return reason >= SC_REASON_DENIED && reason <= SC_REASON_LAND;
+}
+
+/* What the modules make of a reason of the parser. A packet that is not to be dropped is one that is steered. */
+static __always_inline int screen(const struct flow *flow, __u32 modules, __u32 word, int reason)
+{
+	if (modules & SC_MODULE_LISTS && flow->to.family && !is_drop(reason) && list_denies(flow))
+		reason = SC_REASON_DENIED;
+	return is_drop(reason) && word & SC_PORT_NEVER_DROP ? 0 : reason;
+}
+
 static __always_inline int steer_packet(struct xdp_md *ctx)
 {
 	struct sc_service_count *service_row;
 	struct sc_steering *table;
 	struct flow flow = {};
-	__u32 key = 0;
+	__u32 key = 0, word;
 	int reason, service;
 
-	reason = parse_flow(ctx, &flow);
+	table = bpf_map_lookup_elem(&steering, &key);
+	if (!table)
+		return pass(SC_REASON_NO_SERVICE);
+	reason = parse_flow(ctx, &flow, table->modules & SC_MODULE_VALIDITY);
+	word = flow.to.port ? flow_port_word(&flow) : 0;
+	if (table->modules)
+		reason = screen(&flow, table->modules, word, reason);
+	if (is_drop(reason))
+		return drop(reason);
 	if (reason)
 		return pass(reason);
-	service = flow_service(&flow, flow_port_word(&flow));
+	service = flow_service(&flow, word);
 	if (service < 0)
 		return pass(SC_REASON_NO_SERVICE);
-	table = bpf_map_lookup_elem(&steering, &key);
 	service_row = service_count(service);
-	if (!table || !service_row)
+	if (!service_row)
 		return pass(SC_REASON_NO_SERVICE);
 	return to_cpu(table->cpus[flow_slot(&flow, table->seed)], service_row);
 }
@@ -58,7 +79,7 @@ static __always_inline int take_over(struct xdp_md *ctx)
 	struct flow flow = {};
 	int service;
 
-	if (parse_flow(ctx, &flow))
+	if (parse_flow(ctx, &flow, false))
 		return pass(SC_REASON_STRAYED);
 	service = flow_service(&flow, flow_port_word(&flow));
 	if (service < 0)

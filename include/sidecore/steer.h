@@ -14,11 +14,12 @@
 #endif
 
 enum sc_steer_limit {
-	SC_STEER_SCHEMA = 2,
+	SC_STEER_SCHEMA = 3,
 	SC_STEER_SLOTS = 128, /* of the indirection table, a power of two */
 	SC_STEER_SERVICES_MAX = 256, /* counter rows, one per service */
 	SC_STEER_PORTS = 65536,
 	SC_STEER_KEYS_MAX = 512, /* a service on any address takes one key per family */
+	SC_STEER_LIST_MAX = 200000, /* prefixes on the deny and the allow list together */
 	SC_STEER_QUEUE_LEN = 2048, /* packets that may wait for one dedicated CPU; more are dropped */
 	SC_STEER_VLANS_MAX = 2, /* tags looked behind */
 	SC_STEER_EXT_HEADERS_MAX = 6, /* IPv6 extension headers looked behind */
@@ -36,6 +37,7 @@ enum sc_steer_limit {
 	X(cpus, "CPUMAP, CPU -> struct bpf_cpumap_val: the dedicated CPUs")          \
 	X(services, "HASH, struct sc_service_key -> struct sc_service")              \
 	X(ports, "ARRAY, port in host order -> struct sc_port, may be mapped")       \
+	X(lists, "ARRAY_OF_MAPS, 1 entry: LPM_TRIE, struct sc_list_key -> __u32")    \
 	X(service_counts, "PERCPU_ARRAY, sc_service.row -> struct sc_service_count") \
 	X(counters, "PERCPU_ARRAY, enum sc_reason -> __u64")
 
@@ -44,14 +46,20 @@ enum sc_steer_limit {
 #define SC_STEER_PIN_LINK   "link"
 
 /*
- * Map `steering`. The loader writes schema and seed once, before the programs run. cpus may be changed at any time by
+ * Map `steering`. The loader writes schema and seed once, before the programs run. modules and cpus may be changed at any time by
  * the lock's holder, a slot at a time or all at once: each word is read once per packet. Only CPUs that have an entry
  * in `cpus` receive; packets of other slots pass.
  */
 struct sc_steering {
 	__u32 schema; /* SC_STEER_SCHEMA */
 	__u32 seed; /* of the flow hash, random: nobody outside can aim at one CPU */
+	__u32 modules; /* enum sc_module: what else `steer` does */
 	__u32 cpus[SC_STEER_SLOTS];
+};
+
+enum sc_module {
+	SC_MODULE_VALIDITY = 1, /* drops packets that cannot be right */
+	SC_MODULE_LISTS = 2, /* drops packets from sources on the deny list */
 };
 
 enum sc_steer_family {
@@ -79,6 +87,7 @@ struct sc_service {
 enum sc_port_word {
 	SC_PORT_ROW = 0x01ff, /* row + 1 of the service on any address, 0: none */
 	SC_PORT_ADDRESSED = 0x0200, /* there are services on single addresses: look into `services` */
+	SC_PORT_NEVER_DROP = 0x0400, /* no module drops its packets, as far as they show that they are for it */
 };
 
 struct sc_port {
@@ -87,6 +96,23 @@ struct sc_port {
 
 /* TCP over IPv4, UDP over IPv4, TCP over IPv6, UDP over IPv6. */
 #define SC_PORT_INDEX(family, protocol) (((family) == SC_STEER_IPV6) * 2 + ((protocol) == 17))
+
+/*
+ * Map `lists`: in its one place the trie of all prefixes on a list, or nothing. The longest prefix that holds a packet's
+ * source decides: enum sc_list is the value. Prefixes are changed one by one in the trie, or all at once by another trie.
+ */
+struct sc_list_key {
+	__u32 prefix_len; /* SC_LIST_FAMILY_BITS + length of the prefix */
+	__u32 family; /* enum sc_steer_family */
+	__be32 addr[4]; /* IPv4 in addr[0], else zero */
+};
+
+#define SC_LIST_FAMILY_BITS 32
+
+enum sc_list {
+	SC_LIST_DENY = 1,
+	SC_LIST_ALLOW = 2,
+};
 
 /* Map `service_counts`, one per CPU: the CPU that writes it is the CPU the packet was on. */
 struct sc_service_count {
@@ -100,21 +126,26 @@ struct sc_service_count {
  * Why a packet went where it went: constant, name, meaning. Each packet counts once in `steer`, and once more in
  * `on_cpu` if it was steered. Append only: the number is the key in map `counters`.
  */
-#define SC_REASONS(X)                                                           \
-	X(STEERED, steered, "sent to its dedicated CPU")                        \
-	X(LOCAL, local, "passed: already on its dedicated CPU")                 \
-	X(NO_SERVICE, no_service, "passed: not addressed to a service")         \
-	X(NO_CPU, no_cpu, "passed: no dedicated CPU is active")                 \
-	X(NO_ENTRY, no_entry, "passed: its CPU is not in the CPU map")          \
-	X(FRAGMENT, fragment, "passed: IP fragment")                            \
-	X(NOT_IP, not_ip, "passed: neither IPv4 nor IPv6")                      \
-	X(NOT_TRANSPORT, not_transport, "passed: neither TCP nor UDP")          \
-	X(DEEP_VLAN, deep_vlan, "passed: more than two VLAN tags")              \
-	X(DEEP_IPV6, deep_ipv6, "passed: more than six IPv6 extension headers") \
-	X(TRUNCATED, truncated, "passed: ends within a header")                 \
-	X(MALFORMED, malformed, "passed: a header contradicts itself")          \
-	X(ARRIVED, arrived, "taken over on its dedicated CPU")                  \
-	X(STRAYED, strayed, "on a dedicated CPU, but its service was removed meanwhile")
+#define SC_REASONS(X)                                                                            \
+	X(STEERED, steered, "sent to its dedicated CPU")                                         \
+	X(LOCAL, local, "passed: already on its dedicated CPU")                                  \
+	X(NO_SERVICE, no_service, "passed: not addressed to a service")                          \
+	X(NO_CPU, no_cpu, "passed: no dedicated CPU is active")                                  \
+	X(NO_ENTRY, no_entry, "passed: its CPU is not in the CPU map")                           \
+	X(FRAGMENT, fragment, "passed: IP fragment")                                             \
+	X(NOT_IP, not_ip, "passed: neither IPv4 nor IPv6")                                       \
+	X(NOT_TRANSPORT, not_transport, "passed: neither TCP nor UDP")                           \
+	X(DEEP_VLAN, deep_vlan, "passed: more than two VLAN tags")                               \
+	X(DEEP_IPV6, deep_ipv6, "passed: more than six IPv6 extension headers")                  \
+	X(TRUNCATED, truncated, "passed: ends within a header")                                  \
+	X(MALFORMED, malformed, "passed: a header contradicts itself")                           \
+	X(ARRIVED, arrived, "taken over on its dedicated CPU")                                   \
+	X(STRAYED, strayed, "on a dedicated CPU, but its service was removed meanwhile")         \
+	X(DENIED, denied, "dropped: its source is on the deny list")                             \
+	X(BAD_HEADER, bad_header, "dropped: a header contradicts itself or the packet's length") \
+	X(BAD_CHECKSUM, bad_checksum, "dropped: wrong checksum of the IPv4 header")              \
+	X(BAD_FLAGS, bad_flags, "dropped: TCP flags that no stack sends")                        \
+	X(LAND, land, "dropped: from the very address and port it is sent to")
 
 enum sc_reason {
 #define SC_REASON_ENUM(constant, name, help) SC_REASON_##constant,
@@ -128,21 +159,23 @@ enum sc_reason {
 #else
 #define SC_STEER_ASSERT _Static_assert
 #endif
-SC_STEER_ASSERT(sizeof(struct sc_steering) == 520, "sc_steering");
+SC_STEER_ASSERT(sizeof(struct sc_steering) == 524, "sc_steering");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, seed) == 4, "sc_steering.seed");
-SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, cpus) == 8, "sc_steering.cpus");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, modules) == 8, "sc_steering.modules");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, cpus) == 12, "sc_steering.cpus");
 SC_STEER_ASSERT(sizeof(struct sc_service_key) == 20, "sc_service_key");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, protocol) == 1, "sc_service_key.protocol");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, port) == 2, "sc_service_key.port");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, addr) == 4, "sc_service_key.addr");
 SC_STEER_ASSERT(sizeof(struct sc_service) == 4, "sc_service");
 SC_STEER_ASSERT(sizeof(struct sc_port) == 8, "sc_port");
+SC_STEER_ASSERT(sizeof(struct sc_list_key) == 24, "sc_list_key");
 SC_STEER_ASSERT((int)SC_STEER_SERVICES_MAX < (int)SC_PORT_ROW, "a row fits a word of sc_port");
 SC_STEER_ASSERT(sizeof(struct sc_service_count) == 32, "sc_service_count");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, steered) == 8, "sc_service_count.steered");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived) == 16, "sc_service_count.arrived");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived_bytes) == 24, "sc_service_count.arrived_bytes");
-SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 14, "enum sc_reason");
+SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 19, "enum sc_reason");
 SC_STEER_ASSERT((SC_STEER_SLOTS & (SC_STEER_SLOTS - 1)) == 0, "SC_STEER_SLOTS is a power of two");
 
 #endif

@@ -297,7 +297,7 @@ def test_change_under_traffic_loses_nothing(lab):
     counters = attachment(lab)["counters"]
     assert counters["steered"] > 0
     assert sorted(path.name for path in pin_dir(lab).iterdir()) == [
-        "counters", "cpus", "link", "on_cpu", "ports", "service_counts", "services", "steer", "steering"]
+        "counters", "cpus", "link", "lists", "on_cpu", "ports", "service_counts", "services", "steer", "steering"]
 
 
 def test_connection_survives_changes(lab):
@@ -320,7 +320,7 @@ def test_another_process_switches_cpus_off(lab):
     lab.loader("attach", "sv0", "--cpus", "1", "--service", f"tcp/{TCP_PORT}")
     table = pin_dir(lab) / "steering"
     value = [int(byte, 16) for byte in bpftool("map", "lookup", "pinned", table, "key", 0, 0, 0, 0)["value"]]
-    bpftool("map", "update", "pinned", table, "key", 0, 0, 0, 0, "value", *value[:8], *[255] * 512)
+    bpftool("map", "update", "pinned", table, "key", 0, 0, 0, 0, "value", *value[:12], *[255] * 512)
     curl(lab, lab.server.ip4)
     found = attachment(lab)
     assert found["cpus"] == [{"cpu": 1, "slots": 0, "active": False}]
@@ -559,7 +559,7 @@ def test_offline_cpu(lab):
 
 def test_other_version_is_not_touched(lab):
     lab.loader("attach", "sv0", "--cpus", "1", "--service", "tcp/80")
-    bpftool("map", "update", "pinned", pin_dir(lab) / "steering", "key", 0, 0, 0, 0, "value", 99, *[255] * 519)
+    bpftool("map", "update", "pinned", pin_dir(lab) / "steering", "key", 0, 0, 0, 0, "value", 99, *[255] * 523)
     program = lab.server.xdp_id()
     refused(lab.loader("attach", "sv0", "--cpus", "1", check=False), "sv0", "another version", "detach sv0")
     refused(lab.loader("status", "sv0", check=False), "another version")
@@ -592,7 +592,7 @@ def test_clean_removes_what_is_dead_only(lab):
     # From another namespace too.
     done = lab.client.run(lab.bin("sidecore-loader"), "clean", "--bpffs", lab.bpffs)
     assert done.stdout.count("removed") == 1
-    assert str(pin_dir(lab)) in pins(lab) and len(pins(lab)) == 11
+    assert str(pin_dir(lab)) in pins(lab) and len(pins(lab)) == 12
     lab.server.run("ip", "link", "del", "sv0")
     lab.loader("clean")
     assert pins(lab) == []

@@ -21,6 +21,7 @@
 static struct steer_bpf *skeleton;
 static struct sc_steering table;
 static int cpu_cnt;
+static int trie = -1; /* in map `lists` */
 
 static void write_table(void)
 {
@@ -63,6 +64,8 @@ int bench_open(void)
 
 void bench_close(void)
 {
+	if (trie >= 0)
+		close(trie);
 	steer_bpf__destroy(skeleton);
 }
 
@@ -126,6 +129,33 @@ void bench_add_service(__u8 family, __u8 protocol, __u16 port, const void *addr,
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.services), &key, &service, BPF_ANY), 0);
 	bench_set_port_word(family, protocol, port,
 			    port_word(family, protocol, port) | (addr ? SC_PORT_ADDRESSED : row + 1));
+}
+
+void bench_set_modules(__u32 modules)
+{
+	table.modules = modules;
+	write_table();
+}
+
+void bench_new_lists(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	__u32 zero = 0;
+
+	if (trie >= 0)
+		close(trie);
+	trie = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "list", sizeof(struct sc_list_key), sizeof(__u32), 16, &opts);
+	assert_true(trie >= 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.lists), &zero, &trie, BPF_ANY), 0);
+}
+
+void bench_add_prefix(enum sc_list list, __u8 family, const void *addr, int len)
+{
+	struct sc_list_key key = { .prefix_len = SC_LIST_FAMILY_BITS + len, .family = family };
+	__u32 value = list;
+
+	memcpy(key.addr, addr, family == SC_STEER_IPV4 ? 4 : 16);
+	assert_int_equal(bpf_map_update_elem(trie, &key, &value, BPF_ANY), 0);
 }
 
 int bench_run(enum bench_program program, const void *bytes, int len)

@@ -36,6 +36,13 @@ void bench_add_service(__u8 family, __u8 protocol, __u16 port, const void *addr,
 /* The word in map `ports`, which the calls above keep as the loader would. */
 void bench_set_port_word(__u8 family, __u8 protocol, __u32 port, __u16 word);
 
+/* Switches modules: enum sc_module. */
+void bench_set_modules(__u32 modules);
+
+/* A new, empty trie in map `lists`; and a prefix on a list in it. */
+void bench_new_lists(void);
+void bench_add_prefix(enum sc_list list, __u8 family, const void *addr, int len);
+
 /* Runs one program once on the first len bytes; the verdict. */
 int bench_run(enum bench_program program, const void *bytes, int len);
 

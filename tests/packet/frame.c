@@ -127,3 +127,22 @@ void frame_payload(struct frame *frame, int len)
 {
 	append(frame, len);
 }
+
+void frame_seal(struct frame *frame, int at)
+{
+	__u8 *ip = frame->bytes + at;
+	__u32 sum = 0;
+	int i;
+
+	if (ip[0] >> 4 == 6) {
+		put16(ip + 4, frame->len - at - IPV6_LEN);
+		return;
+	}
+	put16(ip + 2, frame->len - at);
+	put16(ip + 10, 0);
+	for (i = 0; i < (ip[0] & 0xf) * 4; i += 2)
+		sum += ip[i] << 8 | ip[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	put16(ip + 10, ~sum);
+}

@@ -32,6 +32,9 @@ void frame_tcp(struct frame *frame, __u16 from_port, __u16 to_port);
 void frame_udp(struct frame *frame, __u16 from_port, __u16 to_port);
 void frame_payload(struct frame *frame, int len);
 
+/* Writes the IP header's lengths, and its checksum if it is IPv4; at: where the header begins. */
+void frame_seal(struct frame *frame, int at);
+
 /* Names what comes next without writing it. */
 void frame_ethertype(struct frame *frame, __u16 ethertype);
 void frame_protocol(struct frame *frame, __u8 protocol);

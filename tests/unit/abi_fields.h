@@ -16,7 +16,7 @@
 	X(sc_ctl_msg, reason) X(sc_ctl_msg, lane) X(sc_ctl_msg, slot) X(sc_ctl_msg, lane_cnt)                        \
 	X(sc_ctl_msg, conn_cnt) X(sc_ctl_msg, buf_cnt) X(sc_ctl_msg, buf_len) X(sc_ctl_msg, sq_entries)              \
 	X(sc_ctl_msg, pad) X(sc_ctl_msg, arena_len) X(sc_ctl_msg, channel_len)                                       \
-	X(sc_steering, schema) X(sc_steering, seed) X(sc_steering, cpus)                                             \
+	X(sc_steering, schema) X(sc_steering, seed) X(sc_steering, modules) X(sc_steering, cpus)                       \
 	X(sc_service_key, family) X(sc_service_key, protocol) X(sc_service_key, port) X(sc_service_key, addr)        \
 	X(sc_service, row)                                                                                           \
 	X(sc_service_count, local) X(sc_service_count, steered) X(sc_service_count, arrived)                         \
