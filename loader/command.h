@@ -23,6 +23,9 @@ int sc_cmd_cpus(int argc, char **argv);
 int sc_cmd_service(int argc, char **argv);
 int sc_cmd_features(int argc, char **argv);
 int sc_cmd_doctor(int argc, char **argv);
+int sc_cmd_deny(int argc, char **argv);
+int sc_cmd_allow(int argc, char **argv);
+int sc_cmd_screen(int argc, char **argv);
 int sc_cmd_clean(int argc, char **argv);
 
 #endif

@@ -13,6 +13,9 @@ static const struct sc_command commands[] = {
 	{ "service", "add, delete or list the services that are steered", sc_cmd_service },
 	{ "features", "try what this kernel and a device can", sc_cmd_features },
 	{ "doctor", "find what is wrong with this machine or an interface", sc_cmd_doctor },
+	{ "deny", "add to, delete from, show or replace the list of sources that are dropped", sc_cmd_deny },
+	{ "allow", "the same for exceptions to that list", sc_cmd_allow },
+	{ "screen", "switch validity checks, name ports that are never dropped", sc_cmd_screen },
 	{ "clean", "remove what vanished interfaces and namespaces left behind", sc_cmd_clean },
 	{ 0 },
 };

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+// Command screen: switches the validity checks and names ports whose packets are never dropped.
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "hint.h"
+#include "log.h"
+#include "modules.h"
+#include "report.h"
+#include "target.h"
+#include "usage.h"
+
+enum {
+	OPTION_NEVER_DROP = 0x200,
+	OPTION_MAY_DROP,
+	OPTION_VALIDITY,
+	PORTS_MAX = 64, /* on one command line, and shown */
+};
+
+struct port_change {
+	struct sc_spec spec;
+	bool spared;
+};
+
+struct options {
+	struct sc_target target;
+	const char *validity; /* "on" or "off", NULL: as it is */
+	struct port_change changes[PORTS_MAX];
+	int change_cnt;
+};
+
+static void take_port(struct options *options, const char *text, bool spared, struct argp_state *state)
+{
+	struct port_change *change = &options->changes[options->change_cnt];
+
+	if (options->change_cnt == PORTS_MAX)
+		sc_usage(state, "%s: %d ports at a time are the limit", text, PORTS_MAX);
+	if (sc_spec_parse(text, &change->spec) || change->spec.family)
+		sc_usage(state, "%s: not a port such as tcp/22", text);
+	change->spared = spared;
+	options->change_cnt++;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->target.common;
+		return 0;
+	case 'j':
+		options->target.json = true;
+		return 0;
+	case OPTION_VALIDITY:
+		if (strcmp(arg, "on") && strcmp(arg, "off"))
+			sc_usage(state, "--validity %s: not one of on, off", arg);
+		options->validity = arg;
+		return 0;
+	case OPTION_NEVER_DROP:
+	case OPTION_MAY_DROP:
+		take_port(options, arg, key == OPTION_NEVER_DROP, state);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (options->target.ifname)
+			sc_usage(state, "%s: one interface at a time", arg);
+		options->target.ifname = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!options->target.ifname)
+			sc_usage(state, "no interface given");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option option_table[] = {
+	{ "validity", OPTION_VALIDITY, "on|off", 0,
+	  "Drop packets that cannot be right: lengths, checksum of the IPv4 header, TCP flags, own address as source",
+	  0 },
+	{ "never-drop", OPTION_NEVER_DROP, "PORT", 0,
+	  "Never drop packets to this port, such as tcp/22; may be repeated", 0 },
+	{ "may-drop", OPTION_MAY_DROP, "PORT", 0, "Take --never-drop back; may be repeated", 0 },
+	{ "json", 'j', NULL, 0, "Print JSON", 0 },
+	{ 0 },
+};
+
+static const struct argp argp = {
+	.options = option_table,
+	.parser = parse,
+	.args_doc = "IF",
+	.doc = "Changes, while packets flow, what IF drops; see deny and allow for lists of sources. Shows how it is then.",
+	.children = sc_common_children,
+};
+
+static int change(const struct sc_pins *pins, const struct options *options)
+{
+	int i, err = 0;
+
+	/* Ports to be spared are, before anything is dropped. */
+	for (i = 0; i < options->change_cnt && !err; i++)
+		err = sc_modules_spare(pins, &options->changes[i].spec, options->changes[i].spared);
+	if (!err && options->validity)
+		err = sc_modules_switch(pins, SC_MODULE_VALIDITY, !strcmp(options->validity, "on"));
+	return err;
+}
+
+static int show_json(const struct sc_place *place, __u32 modules, const struct sc_spec *specs, int cnt)
+{
+	json_t *ports = json_array();
+	char text[SC_SPEC_LEN];
+	int i;
+
+	for (i = 0; i < cnt; i++)
+		json_array_append_new(ports, json_string(sc_spec_format(&specs[i], text)));
+	return sc_report_print(json_pack("{s:i, s:s, s:b, s:b, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface",
+					 place->ifname, "validity", !!(modules & SC_MODULE_VALIDITY), "lists",
+					 !!(modules & SC_MODULE_LISTS), "never_drop", ports));
+}
+
+static int show(const struct sc_place *place, const struct sc_pins *pins, bool json)
+{
+	struct sc_spec specs[PORTS_MAX];
+	char text[SC_SPEC_LEN];
+	__u32 modules;
+	int cnt, i, err;
+
+	err = sc_modules_get(pins, &modules);
+	if (err)
+		return err;
+	cnt = sc_modules_spared(pins, specs, PORTS_MAX);
+	if (cnt < 0)
+		return cnt;
+	if (cnt > PORTS_MAX)
+		cnt = PORTS_MAX;
+	if (json)
+		return show_json(place, modules, specs, cnt);
+	printf("%s: validity %s, lists %s, never dropped:", place->ifname, modules & SC_MODULE_VALIDITY ? "on" : "off",
+	       modules & SC_MODULE_LISTS ? "on" : "off");
+	for (i = 0; i < cnt; i++)
+		printf(" %s", sc_spec_format(&specs[i], text));
+	puts(cnt ? "" : " nothing");
+	return 0;
+}
+
+int sc_cmd_screen(int argc, char **argv)
+{
+	static struct options options;
+	struct sc_place place;
+	struct sc_pins pins;
+	int err;
+
+	sc_cli_parse(&argp, argc, argv, &options.target.common);
+	if (sc_target_open(&options.target, &place, &pins))
+		return SC_EXIT_FAILURE;
+	err = change(&pins, &options);
+	err = err ?: show(&place, &pins, options.target.json);
+	if (err)
+		sc_hint_error(place.ifname, SC_STEP_MAPS, err);
+	sc_target_close(&place, &pins);
+	return err ? SC_EXIT_FAILURE : SC_EXIT_OK;
+}
