@@ -65,28 +65,29 @@ int sc_ethtool_queues(const char *ifname, __u32 *ret_rx, __u32 *ret_tx)
 /* The feature's bit, -1 if this kernel knows none of that name. *ret_cnt: how many there are. */
 static int find_feature(const char *ifname, const char *name, __u32 *ret_cnt)
 {
-	struct {
+	union {
 		struct ethtool_sset_info head;
-		__u32 cnt;
+		__u32 words[sizeof(struct ethtool_sset_info) / sizeof(__u32) + 1]; /* with room for one answer */
 	} info = { .head = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES } };
 	struct ethtool_gstrings *strings;
 	int bit = -1;
-	__u32 i;
+	__u32 i, cnt;
 
-	if (ask(ifname, &info) || !info.head.sset_mask || info.cnt > FEATURES_MAX)
+	if (ask(ifname, &info) || !info.head.sset_mask || info.head.data[0] > FEATURES_MAX)
 		return -1;
-	strings = calloc(1, sizeof(*strings) + (size_t)info.cnt * ETH_GSTRING_LEN);
+	cnt = info.head.data[0];
+	strings = calloc(1, sizeof(*strings) + (size_t)cnt * ETH_GSTRING_LEN);
 	if (!strings)
 		return -1;
 	strings->cmd = ETHTOOL_GSTRINGS;
 	strings->string_set = ETH_SS_FEATURES;
-	strings->len = info.cnt;
+	strings->len = cnt;
 	if (!ask(ifname, strings))
-		for (i = 0; i < info.cnt && bit < 0; i++)
+		for (i = 0; i < cnt && bit < 0; i++)
 			if (!strncmp((char *)&strings->data[i * ETH_GSTRING_LEN], name, ETH_GSTRING_LEN))
 				bit = i;
 	free(strings);
-	*ret_cnt = info.cnt;
+	*ret_cnt = cnt;
 	return bit;
 }
 
