@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "describe.h"
 #include "log.h"
 #include "usage.h"
 
@@ -39,8 +40,16 @@ const struct argp_child sc_common_children[] = { { .argp = &common_argp }, { 0 }
 
 void sc_cli_parse(const struct argp *argp, int argc, char **argv, struct sc_common *input)
 {
+	sc_describe_options(argp);
 	input->bpffs = "/sys/fs/bpf";
 	sc_usage_parse(argp, 0, argc, argv, input);
+}
+
+static const struct sc_command *commands;
+
+const struct sc_command *sc_cli_commands(void)
+{
+	return commands;
 }
 
 struct dispatch {
@@ -85,7 +94,8 @@ static char *command_help(int key, const char *text, void *input)
 		return NULL;
 	fprintf(out, "Commands:\n");
 	for (command = dispatch->table; command->name; command++)
-		fprintf(out, "  %-10s %s\n", command->name, command->help);
+		if (command->help)
+			fprintf(out, "  %-10s %s\n", command->name, command->help);
 	fclose(out);
 	return list;
 }
@@ -102,6 +112,9 @@ int sc_cli_dispatch(const struct sc_command *table, const char *path, const char
 	char name[64];
 	int word = 1;
 
+	sc_describe_table(table);
+	if (!commands)
+		commands = table;
 	argv[0] = (char *)path;
 	sc_usage_parse(&argp, ARGP_IN_ORDER, argc, argv, &dispatch);
 	while (strcmp(argv[word], dispatch.chosen->name))

@@ -25,4 +25,7 @@ void sc_cli_parse(const struct argp *argp, int argc, char **argv, struct sc_comm
  */
 int sc_cli_dispatch(const struct sc_command *table, const char *path, const char *doc, int argc, char **argv);
 
+/* The table of the program, once it was dispatched by. */
+const struct sc_command *sc_cli_commands(void);
+
 #endif

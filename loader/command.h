@@ -10,7 +10,7 @@ enum sc_exit {
 
 struct sc_command {
 	const char *name;
-	const char *help;
+	const char *help; /* NULL: --help does not list it */
 	int (*run)(int argc, char **argv);
 };
 
@@ -26,6 +26,7 @@ int sc_cmd_doctor(int argc, char **argv);
 int sc_cmd_deny(int argc, char **argv);
 int sc_cmd_allow(int argc, char **argv);
 int sc_cmd_screen(int argc, char **argv);
+int sc_cmd_completions(int argc, char **argv);
 int sc_cmd_clean(int argc, char **argv);
 
 #endif

@@ -17,6 +17,7 @@ static const struct sc_command commands[] = {
 	{ "allow", "the same for exceptions to that list", sc_cmd_allow },
 	{ "screen", "switch validity checks, name ports that are never dropped", sc_cmd_screen },
 	{ "clean", "remove what vanished interfaces and namespaces left behind", sc_cmd_clean },
+	{ "completions", NULL, sc_cmd_completions },
 	{ 0 },
 };
 

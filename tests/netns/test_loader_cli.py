@@ -171,6 +171,8 @@ def test_cpus(lab):
 # ---- usage -----------------------------------------------------------------------------------------------------------
 
 USAGE = [
+    (("completions",), "no shell"),
+    (("completions", "tcsh"), "tcsh"),
     (("attach", "sv0", "--cpus", "1", "--json"), "only with --dry-run"),
     (("cpus", "sv0"), "no list of CPUs"),
     (("cpus", "sv0", "x"), "x: not a list"),
@@ -342,3 +344,37 @@ def test_dry_run_on_an_attached_interface(lab):
     assert (after["cpus"], [s["service"] for s in after["services"]]) == (before["cpus"], [SERVICE])
     refused(lab.loader("attach", "sv0", "--cpus", "0", "--mode", "skb", "--dry-run", check=False), "native", "detach sv0")
     refused(lab.loader("attach", "sv0", "--cpus", "777", "--dry-run", check=False), "CPU 777")
+
+
+# ---- completions -----------------------------------------------------------------------------------------------------
+
+COMPLETE = """
+source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+_sidecore_loader
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def test_bash_completion(lab):
+    script = lab.dir / "completion"
+    loader = lab.bin("sidecore-loader")
+    script.write_text(lab.server.run(loader, "completions", "bash").stdout)
+
+    def complete(*words):
+        return lab.server.run("bash", "-euc", COMPLETE, "bash", script, "sidecore-loader", *words, check=False).stdout.split()
+
+    commands = complete("")
+    assert {"attach", "stats", "doctor", "service"} <= set(commands) and "completions" not in commands
+    assert complete("service", "") == ["add", "del", "list"]
+    assert complete("attach", "x", "--mode", "") == ["native", "skb", "auto"]
+    assert complete("attach", "x", "--mode", "=", "s") == ["skb"]
+    assert "lo" in complete("service", "add", "l")
+    # Every command's options are those of its --help.
+    for command in commands:
+        if "add" not in complete(command, ""):
+            known = lab.server.run(loader, command, "--help").stdout
+            options = complete(command, "--")
+            assert len(options) > 4 and all(option in known for option in options), command
+            assert len(options) == sum(line.startswith("  ") and line.lstrip().startswith("-")
+                                       for line in known.splitlines()), command
