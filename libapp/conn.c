@@ -32,6 +32,7 @@ static void prep_accept(struct sc_conn *conn, struct io_uring_sqe *sqe)
 
 static void prep_recv(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
+	sc_lane_bufs_publish(conn->lane); /* the poller may be quicker than the next poll */
 	io_uring_prep_recv_multishot(sqe, conn->file, NULL, 0, 0);
 	sc_lane_use_file(conn->lane, sqe);
 	sqe->flags |= IOSQE_BUFFER_SELECT;

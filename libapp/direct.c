@@ -414,7 +414,7 @@ static bool marker_set(struct lane *lane)
 
 	if (lane->marker_pending)
 		return true;
-	sqe = lane->one ? io_uring_get_sqe(&lane->ring) : NULL;
+	sqe = io_uring_get_sqe(&lane->ring);
 	if (!sqe)
 		return false;
 	io_uring_prep_write(sqe, SC_SLOT_COMPLETION, (void *)(uintptr_t)sc_session_addr(lane->session, lane->one),

@@ -22,7 +22,7 @@ static void buf_add(struct lane *lane, unsigned int bid)
 	lane->bufs_added++;
 }
 
-static void bufs_publish(struct lane *lane)
+void sc_lane_bufs_publish(struct lane *lane)
 {
 	if (!lane->bufs_added)
 		return;
@@ -38,7 +38,7 @@ int sc_lane_init(struct lane *lane)
 	lane->send_max = lane->conn_cnt * 4 + 1024;
 	for (unsigned int bid = 0; bid < lane->buf_cnt; bid++)
 		buf_add(lane, bid);
-	bufs_publish(lane);
+	sc_lane_bufs_publish(lane);
 	return 0;
 }
 
@@ -227,7 +227,7 @@ static void todo_fill(struct lane *lane)
 
 void sc_lane_fill(struct lane *lane)
 {
-	bufs_publish(lane);
+	sc_lane_bufs_publish(lane);
 	if (lane->todo_head)
 		todo_fill(lane);
 	for (unsigned int i = 0; i < LISTENERS_MAX; i++)

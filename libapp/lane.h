@@ -141,6 +141,8 @@ void sc_lane_send_put(struct lane *lane, struct send *send);
 /* The send ends with this result, told by the next reap. */
 void sc_lane_send_done(struct lane *lane, struct send *send, int result);
 
+/* Lets the kernel have what was put back. */
+void sc_lane_bufs_publish(struct lane *lane);
 /* data: a receive buffer, or a copy made of one. */
 void sc_lane_buf_put(struct lane *lane, void *data);
 

@@ -275,8 +275,10 @@ static void sockets_close(struct io_uring *ring)
 		.timeout = { .tv_nsec = GOODBYE_MS * 1000000LL },
 	};
 
+	int64_t end = sc_session_now_ms() + GOODBYE_MS;
+
 	(void)io_uring_register_sync_cancel(ring, &all);
-	while (work_run(ring)) /* where cancelled requests end */
+	while (work_run(ring) && sc_session_now_ms() < end) /* where cancelled requests end */
 		;
 	(void)io_uring_unregister_files(ring);
 }

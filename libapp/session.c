@@ -87,7 +87,7 @@ static int settings_from(const struct sc_options *options, struct settings *set)
 		.bufs = opt.bufs ? opt.bufs : BUFS_DEFAULT,
 		.buf_len = opt.buf_len ? opt.buf_len : BUF_LEN_DEFAULT,
 		.window = opt.window ? opt.window : WINDOW_DEFAULT,
-		.arena_len = opt.arena_len ? opt.arena_len : ARENA_DEFAULT,
+		.arena_len = ((opt.arena_len ? opt.arena_len : ARENA_DEFAULT) + 4095) & ~(size_t)4095,
 		.spin_us = opt.spin_us,
 	};
 	if (opt.socket_path || path) {
@@ -128,9 +128,8 @@ static int lanes_init(struct sc_session *session, const struct settings *set)
 		lane->scratch = scratch + (size_t)i * conn_cnt;
 		lane->window = set->window / set->buf_len ? set->window / set->buf_len : 1;
 		lane->recv_limit *= set->window;
-		lane->one = lane->shared_queue ? sc_arena_alloc(&session->arena, sizeof(*lane->one)) : NULL;
-		if (lane->one)
-			*lane->one = 1;
+		lane->one = (uint64_t *)(scratch + (size_t)session->lane_cnt * conn_cnt) + i;
+		*lane->one = 1;
 		err = sc_lane_init(lane);
 	}
 	if (err)

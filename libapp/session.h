@@ -80,10 +80,10 @@ struct sc_session {
 	char fallback_reason[160];
 };
 
-/* Bytes at the arena's end that the lanes' send_scratch takes. */
+/* Bytes at the arena's end that the lanes' send_scratch and markers take. */
 static inline size_t sc_session_scratch_len(unsigned int lane_cnt, unsigned int conn_cnt)
 {
-	return ((size_t)lane_cnt * conn_cnt * sizeof(struct send_scratch) + 4095) & ~(size_t)4095;
+	return (lane_cnt * (conn_cnt * sizeof(struct send_scratch) + sizeof(uint64_t)) + 4095) & ~(size_t)4095;
 }
 
 /* true if a poll would have events. */

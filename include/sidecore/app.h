@@ -4,8 +4,8 @@
  *
  * A session is a channel to one engine. Connections are accepted and read ahead for the application; what happened is
  * told by events. All functions return 0 or a count, or -errno; none prints, exits or touches errno. A session and all
- * that belongs to it is used by one thread at a time. Nothing blocks but sc_open, sc_close_session, sc_listen (they talk to
- * the service) and sc_wait.
+ * that belongs to it is used by one thread at a time; on the local engine by the thread that opened it. Nothing blocks but
+ * sc_open, sc_close_session, sc_listen (they talk to the service) and sc_wait.
  */
 #ifndef SIDECORE_APP_H
 #define SIDECORE_APP_H
