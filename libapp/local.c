@@ -16,7 +16,7 @@
 #include "reason.h"
 #include "session.h"
 
-enum { SQ_ENTRIES = 1024, BUF_RING_ALIGN = 4096, GOODBYE_MS = 500, RELEASE_MS = 20 };
+enum { SQ_ENTRIES = 1024, BUF_RING_ALIGN = 4096, GOODBYE_MS = 500, RELEASE_MS = 20, WORK_TURNS = 1024 };
 
 static int open_fail(int err, const char *what)
 {
@@ -221,10 +221,19 @@ static int local_submit(struct sc_session *session)
 	return ret < 0 && ret != -EBUSY && ret != -EAGAIN && ret != -EINTR ? ret : 0;
 }
 
-/* Deferred task work. The kernel runs 20 pieces at a time and says by the flag that there are more: true. */
-static bool work_run(struct io_uring *ring)
+/*
+ * Runs all deferred task work, or until `enough` says so: the kernel does 20 pieces each time, and says by the flag that there
+ * are more. The flag may also stay set for nothing, when work was taken before the kernel came to set it (seen on 6.18): so the
+ * turns are bounded, to more than a session can have.
+ */
+static void work_run(struct sc_session *session, bool (*enough)(const struct sc_session *))
 {
-	return !io_uring_get_events(ring) && IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN;
+	struct io_uring *ring = &session->lanes[0].ring;
+
+	for (unsigned int turn = 0; turn < WORK_TURNS; turn++)
+		if (io_uring_get_events(ring) || !(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN) ||
+		    (enough && enough(session)))
+			return;
 }
 
 /*
@@ -244,8 +253,7 @@ static int local_arm(struct sc_session *session)
 	/* D: enabling before the last look, by the kernel itself: it runs what was added before it could see the flag. All of it:
 	 * for what would be left over no signal comes. */
 	sc_barrier_full();
-	while (work_run(ring) && !sc_session_ready(session))
-		;
+	work_run(session, sc_session_ready);
 	if (!sc_session_ready(session))
 		return 0;
 	(void)io_uring_cq_eventfd_toggle(ring, false);
@@ -267,19 +275,17 @@ static int local_wait(struct sc_session *session, int timeout_ms)
  * The kernel ends the requests of a closed ring in its own time, and until then they hold their sockets. Here they end before,
  * so that the ports are free afterwards.
  */
-static void sockets_close(struct io_uring *ring)
+static void sockets_close(struct sc_session *session)
 {
+	struct io_uring *ring = &session->lanes[0].ring;
 	struct io_uring_sync_cancel_reg all = {
 		.fd = -1,
 		.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
 		.timeout = { .tv_nsec = GOODBYE_MS * 1000000LL },
 	};
 
-	int64_t end = sc_session_now_ms() + GOODBYE_MS;
-
 	(void)io_uring_register_sync_cancel(ring, &all);
-	while (work_run(ring) && sc_session_now_ms() < end) /* where cancelled requests end */
-		;
+	work_run(session, NULL); /* where cancelled requests end */
 	(void)io_uring_unregister_files(ring);
 }
 
@@ -310,7 +316,7 @@ static void descriptors_close(struct sc_session *session)
 
 static void local_close(struct sc_session *session)
 {
-	sockets_close(&session->lanes[0].ring);
+	sockets_close(session);
 	if (session->lanes[0].descriptors)
 		descriptors_close(session);
 	io_uring_queue_exit(&session->lanes[0].ring);

@@ -69,6 +69,7 @@ static int settings_from(const struct sc_options *options, struct settings *set)
 {
 	const char *path = secure_getenv("SIDECORE_SOCKET");
 	struct sc_options opt = { 0 };
+	int err;
 
 	if (options && options->size > sizeof(opt)) {
 		const char *beyond = (const char *)options + sizeof(opt), *end = (const char *)options + options->size;
@@ -87,16 +88,17 @@ static int settings_from(const struct sc_options *options, struct settings *set)
 		.bufs = opt.bufs ? opt.bufs : BUFS_DEFAULT,
 		.buf_len = opt.buf_len ? opt.buf_len : BUF_LEN_DEFAULT,
 		.window = opt.window ? opt.window : WINDOW_DEFAULT,
-		.arena_len = ((opt.arena_len ? opt.arena_len : ARENA_DEFAULT) + 4095) & ~(size_t)4095,
+		.arena_len = opt.arena_len ? opt.arena_len : ARENA_DEFAULT,
 		.spin_us = opt.spin_us,
 	};
 	if (opt.socket_path || path) {
-		int err = path_set(set, opt.socket_path ? opt.socket_path : path);
-
+		err = path_set(set, opt.socket_path ? opt.socket_path : path);
 		if (err)
 			return err;
 	}
-	return settings_check(set);
+	err = settings_check(set);
+	set->arena_len = (set->arena_len + 4095) & ~(size_t)4095;
+	return err;
 }
 
 /* --- opening and closing --- */
