@@ -607,7 +607,8 @@ static void test_session_close_frees_ports(void **state)
 	port = sc_listener_port(server.listener);
 	for (int i = 0; i < 10; i++) {
 		fd = peer_connect(port);
-		assert_true(fd >= 0);
+		if (fd < 0)
+			fail_msg("connect to port %u: %s", port, strerror(-fd));
 		turn_until(&server, server.accepted == 1);
 		sc_close_session(server.session);
 		close(fd);

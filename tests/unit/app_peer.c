@@ -36,6 +36,10 @@ int peer_join(struct peer *peer)
 	return peer->result;
 }
 
+/*
+ * The kernel ends a closed ring in its own time and interrupts its thread for it, without a signal: calls of the thread that
+ * closed a local session may return EINTR for a while.
+ */
 int peer_connect(uint16_t port)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port) };
@@ -51,7 +55,7 @@ int peer_connect(uint16_t port)
 		return fd;
 	err = errno;
 	(void)close(fd);
-	return -err;
+	return err == EINTR ? peer_connect(port) : -err;
 }
 
 bool peer_send(int fd, const void *data, size_t len)
@@ -61,6 +65,8 @@ bool peer_send(int fd, const void *data, size_t len)
 	while (len) {
 		ssize_t sent = send(fd, at, len, MSG_NOSIGNAL);
 
+		if (sent < 0 && errno == EINTR)
+			continue;
 		if (sent <= 0)
 			return false;
 		at += sent;
@@ -76,6 +82,8 @@ bool peer_recv(int fd, void *data, size_t len)
 	while (len) {
 		ssize_t got = recv(fd, at, len, 0);
 
+		if (got < 0 && errno == EINTR)
+			continue;
 		if (got <= 0)
 			return false;
 		at += got;
@@ -87,8 +95,11 @@ bool peer_recv(int fd, void *data, size_t len)
 bool peer_ends(int fd, int err)
 {
 	char byte;
-	ssize_t got = recv(fd, &byte, 1, 0);
+	ssize_t got;
 
+	do
+		got = recv(fd, &byte, 1, 0);
+	while (got < 0 && errno == EINTR);
 	return err ? got < 0 && errno == err : got == 0;
 }
 
