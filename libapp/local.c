@@ -223,8 +223,8 @@ static int local_submit(struct sc_session *session)
 
 /*
  * Runs all deferred task work, or until `enough` says so: the kernel does 20 pieces each time, and says by the flag that there
- * are more. The flag may also stay set for nothing, when work was taken before the kernel came to set it (seen on 6.18): so the
- * turns are bounded, to more than a session can have.
+ * are more. It sets the flag after it has listed the work, so the flag can outlive work that was taken in between: the turns are
+ * bounded, to more than a session can have.
  */
 static void work_run(struct sc_session *session, bool (*enough)(const struct sc_session *))
 {
