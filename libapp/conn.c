@@ -138,13 +138,7 @@ void sc_conn_want(struct sc_conn *conn, enum conn_op op)
 			io_uring_smp_store_release(lane->ring.sq.ktail, lane->ring.sq.sqe_tail);
 		return;
 	}
-	conn->on_todo = true;
-	conn->next = NULL;
-	if (lane->todo_head)
-		lane->todo_tail->next = conn;
-	else
-		lane->todo_head = conn;
-	lane->todo_tail = conn;
+	sc_lane_todo_add(conn);
 }
 
 static struct sc_event *event_add(struct sink *sink, enum sc_event_type type, struct sc_conn *conn)
@@ -343,7 +337,6 @@ static void complete_accept(struct sc_conn *conn, int res, struct sink *sink)
 		sc_lane_conn_put(conn);
 		return;
 	}
-	conn->open = true;
 	conn->file = lane->descriptors ? res : (int)sc_conn_slot(conn);
 	lane->session->counters.accepted++;
 	event_add(sink, SC_EVENT_ACCEPT, conn)->listener = listener;

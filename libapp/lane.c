@@ -75,7 +75,6 @@ void sc_lane_conn_put(struct sc_conn *conn)
 	struct lane *lane = conn->lane;
 
 	conn->gen++;
-	conn->open = false;
 	conn->next = lane->conn_free;
 	lane->conn_free = conn;
 }
@@ -200,6 +199,19 @@ bool sc_lane_ready(const struct lane *lane)
 	return lane->done_head || io_uring_cq_ready(&lane->ring);
 }
 
+void sc_lane_todo_add(struct sc_conn *conn)
+{
+	struct lane *lane = conn->lane;
+
+	conn->on_todo = true;
+	conn->next = NULL;
+	if (lane->todo_head)
+		lane->todo_tail->next = conn;
+	else
+		lane->todo_head = conn;
+	lane->todo_tail = conn;
+}
+
 static void todo_fill(struct lane *lane)
 {
 	struct sc_conn *conn = lane->todo_head;
@@ -210,17 +222,10 @@ static void todo_fill(struct lane *lane)
 		struct sc_conn *next = conn->next;
 
 		conn->on_todo = false;
-		if (!sc_conn_fill(conn)) {
-			conn->on_todo = true;
-			conn->next = NULL;
-			if (lane->todo_head)
-				lane->todo_tail->next = conn;
-			else
-				lane->todo_head = conn;
-			lane->todo_tail = conn;
-		} else {
+		if (sc_conn_fill(conn))
 			sc_conn_recycle(conn);
-		}
+		else
+			sc_lane_todo_add(conn);
 		conn = next;
 	}
 }

@@ -60,7 +60,6 @@ struct sc_conn {
 	uint8_t want; /* enum conn_op: to be submitted */
 	uint8_t inflight; /* enum conn_op: submitted, last completion not seen */
 	bool on_todo : 1;
-	bool open : 1; /* accepted and not yet recycled */
 	bool paused : 1; /* the window is full */
 	bool recv_limited : 1; /* the receive was asked for with recv_limit */
 	bool recv_ended : 1; /* end of stream or error: no more receiving */
@@ -134,6 +133,9 @@ bool sc_lane_ready(const struct lane *lane);
 /* NULL when all are in use. */
 struct sc_conn *sc_lane_conn_get(struct lane *lane);
 void sc_lane_conn_put(struct sc_conn *conn);
+
+/* What the connection wants is submitted when there is room. It is not on the list yet. */
+void sc_lane_todo_add(struct sc_conn *conn);
 
 /* NULL when there are too many. */
 struct send *sc_lane_send_get(struct lane *lane);
