@@ -157,13 +157,13 @@ static void reap_done(struct lane *lane, struct sink *sink)
 static void dispatch(struct lane *lane, const struct io_uring_cqe *cqe, struct sink *sink)
 {
 	uint64_t data = cqe->user_data;
-	uint32_t op = data & 0xff, gen = (data >> 8) & 0xffffff, idx = data >> 32;
+	uint32_t op = sc_tag_op(data), gen = sc_tag_gen(data), idx = sc_tag_idx(data);
 
 	if (data == SC_DOORBELL_TAG) {
 		lane->doorbell_armed = cqe->flags & IORING_CQE_F_MORE;
 		return;
 	}
-	if (op == OP_LISTENER) {
+	if (!op) {
 		if (idx < LISTENERS_MAX)
 			sc_listener_complete(&lane->session->listeners[idx], lane, gen);
 		return;

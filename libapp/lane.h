@@ -27,8 +27,28 @@ enum conn_op {
 	OP_CANCEL_SEND = 1U << 5,
 	OP_CLOSE = 1U << 6,
 };
-/* user_data of a request that belongs to a listener; no other request's low byte is 0. */
-#define OP_LISTENER 0U
+enum { OPS_MAX = 16 };
+
+/*
+ * user_data of a connection's request is its entry in 32 bits, its generation in 24, and the operation's bit counted from 1 in
+ * 8. A request of a listener has 0 there.
+ */
+static inline uint32_t sc_tag_op(uint64_t tag)
+{
+	unsigned int nth = tag & 0xff;
+
+	return nth && nth <= OPS_MAX ? 1U << (nth - 1) : 0;
+}
+
+static inline uint32_t sc_tag_gen(uint64_t tag)
+{
+	return tag >> 8 & 0xffffff;
+}
+
+static inline uint32_t sc_tag_idx(uint64_t tag)
+{
+	return (uint32_t)(tag >> 32);
+}
 
 /* One sc_send on its way. */
 struct send {
@@ -57,8 +77,8 @@ struct sc_conn {
 	int file; /* slot of the lane's file table, or descriptor; -1: none */
 	uint32_t gen;
 	uint32_t unreleased; /* receive buffers */
-	uint8_t want; /* enum conn_op: to be submitted */
-	uint8_t inflight; /* enum conn_op: submitted, last completion not seen */
+	uint16_t want; /* enum conn_op: to be submitted */
+	uint16_t inflight; /* enum conn_op: submitted, last completion not seen */
 	bool on_todo : 1;
 	bool paused : 1; /* the window is full */
 	bool recv_limited : 1; /* the receive was asked for with recv_limit */
@@ -114,6 +134,15 @@ struct sink {
 	unsigned int cnt, max;
 };
 
+/* There is room: a reap stops when there is none, and a completion makes at most one event. */
+static inline struct sc_event *sc_event_add(struct sink *sink, enum sc_event_type type, struct sc_conn *conn)
+{
+	struct sc_event *event = &sink->events[sink->cnt++];
+
+	*event = (struct sc_event){ .type = type, .conn = conn };
+	return event;
+}
+
 /*
  * lane->ring, buf_ring, bufs, buf_cnt, buf_shift, window, scratch, conn_cnt and session are set by the engine. Gives all
  * buffers to the kernel. -ENOMEM.
@@ -168,6 +197,12 @@ static inline void sc_lane_use_file(const struct lane *lane, struct io_uring_sqe
 static inline uint32_t sc_conn_idx(const struct sc_conn *conn)
 {
 	return (uint32_t)(conn - conn->lane->conns);
+}
+
+static inline uint64_t sc_conn_tag(const struct sc_conn *conn, enum conn_op op)
+{
+	return (uint64_t)sc_conn_idx(conn) << 32 | (uint64_t)(conn->gen & 0xffffff) << 8 |
+	       ((unsigned int)__builtin_ctz(op) + 1);
 }
 
 static inline unsigned int sc_conn_slot(const struct sc_conn *conn)

@@ -38,13 +38,13 @@ static void close_fill(struct sc_listener *listener, struct lane *lane)
 	io_uring_prep_cancel_fd(sqe, file,
 				IORING_ASYNC_CANCEL_ALL | (lane->descriptors ? 0 : IORING_ASYNC_CANCEL_FD_FIXED));
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-	io_uring_sqe_set_data64(sqe, (uint64_t)idx << 32 | LISTENER_CANCEL << 8 | OP_LISTENER);
+	io_uring_sqe_set_data64(sqe, (uint64_t)idx << 32 | LISTENER_CANCEL << 8);
 	sqe = io_uring_get_sqe(&lane->ring);
 	if (lane->descriptors)
 		io_uring_prep_close(sqe, file);
 	else
 		io_uring_prep_close_direct(sqe, (unsigned int)file);
-	io_uring_sqe_set_data64(sqe, (uint64_t)idx << 32 | LISTENER_CLOSE << 8 | OP_LISTENER);
+	io_uring_sqe_set_data64(sqe, (uint64_t)idx << 32 | LISTENER_CLOSE << 8);
 	listener->lane[lane->idx].close_wanted = false;
 }
 

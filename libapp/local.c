@@ -297,13 +297,13 @@ static void descriptors_close(struct sc_session *session)
 	unsigned int head;
 
 	io_uring_for_each_cqe(&lane->ring, head, cqe) {
-		uint32_t op = cqe->user_data & 0xff, idx = (uint32_t)(cqe->user_data >> 32);
+		uint32_t op = sc_tag_op(cqe->user_data), idx = sc_tag_idx(cqe->user_data);
 
 		if (op == OP_ACCEPT && cqe->res >= 0)
 			(void)close(cqe->res);
 		else if (op == OP_CLOSE) /* closed already: the number may be somebody else's now */
 			lane->conns[idx].file = -1;
-		else if (op == OP_LISTENER && (cqe->user_data >> 8 & 0xffffff) == LISTENER_CLOSE)
+		else if (!op && idx < LISTENERS_MAX && sc_tag_gen(cqe->user_data) == LISTENER_CLOSE)
 			session->listeners[idx].lane[0].open = false;
 	}
 	for (unsigned int i = 0; i < lane->conns_fresh; i++)

@@ -114,5 +114,18 @@ void sc_conn_recycle(struct sc_conn *conn);
 void sc_conn_want(struct sc_conn *conn, enum conn_op op);
 /* A completion of op; adds at most one event. */
 void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uring_cqe *cqe, struct sink *sink);
+/* A send has ended: goes on with a close that waited for the last. */
+void sc_conn_close_step(struct sc_conn *conn);
+
+/* The request for the connection's first send, or the rest of it. */
+void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
+void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink);
+/* These sends end with err, told by the next reap. */
+void sc_sends_fail(struct sc_conn *conn, struct send *send, int err);
+
+void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
+/* Asks for more unless there is a reason not to. */
+void sc_recv_next(struct sc_conn *conn);
+void sc_recv_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, struct sink *sink);
 
 #endif

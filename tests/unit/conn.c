@@ -476,7 +476,7 @@ static void closed_is_told_last(struct fake *fake, unsigned int max)
 	sc_close(conn, 0);
 	cqe_add(fake, send.user_data, -EPIPE);
 	cqe_add(fake, recv.user_data, -ECANCELED);
-	cqe_add(fake, (send.user_data & ~0xffULL) | OP_CLOSE, 0);
+	cqe_add(fake, sc_conn_tag(conn, OP_CLOSE), 0);
 	while (cnt < 4) {
 		int more = sc_poll(&fake->session, fake->events + cnt, max);
 

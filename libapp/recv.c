@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/* Receiving on a connection: ahead of the application, within a window of buffers. */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "session.h"
+
+void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
+{
+	sc_lane_bufs_publish(conn->lane); /* the poller may be quicker than the next poll */
+	io_uring_prep_recv_multishot(sqe, conn->file, NULL, 0, 0);
+	sc_lane_use_file(conn->lane, sqe);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = SC_BUF_GROUP;
+	sqe->optlen = conn->lane->recv_limit;
+	conn->recv_limited = conn->lane->recv_limit;
+}
+
+/* --- receiving --- */
+
+/* Few buffers left: the data moves to the arena, so that a connection nobody reads from does not keep them all. */
+static void *buf_keep(struct lane *lane, void *data, size_t len)
+{
+	void *copy;
+
+	if (sc_lane_bufs_free(lane) >= lane->buf_cnt / 8)
+		return data;
+	copy = sc_arena_alloc(&lane->session->arena, len);
+	if (!copy)
+		return data;
+	memcpy(copy, data, len);
+	sc_lane_buf_put(lane, data);
+	lane->session->counters.recv_copied++;
+	return copy;
+}
+
+void sc_recv_next(struct sc_conn *conn)
+{
+	if (conn->closing || conn->recv_ended || conn->paused || ((conn->want | conn->inflight) & OP_RECV))
+		return;
+	sc_conn_want(conn, OP_RECV);
+}
+
+static void recv_pause(struct sc_conn *conn)
+{
+	conn->paused = true;
+	conn->lane->session->counters.recv_paused++;
+	if (conn->want & OP_RECV)
+		conn->want &= (uint16_t)~OP_RECV;
+	else if (conn->inflight & OP_RECV)
+		sc_conn_want(conn, OP_CANCEL_RECV);
+}
+
+static void recv_data(struct sc_conn *conn, void *data, size_t len, struct sink *sink)
+{
+	struct sc_counters *counters = &conn->lane->session->counters;
+	struct sc_event *event;
+
+	if (conn->closing) {
+		sc_lane_buf_put(conn->lane, data);
+		return;
+	}
+	event = sc_event_add(sink, SC_EVENT_RECV, conn);
+	event->data = buf_keep(conn->lane, data, len);
+	event->len = len;
+	counters->received += len;
+	counters->recv_events++;
+	if (++conn->unreleased >= conn->lane->window && !conn->paused)
+		recv_pause(conn);
+}
+
+static void recv_end(struct sc_conn *conn, int res, struct sink *sink)
+{
+	if (res == -ENOBUFS)
+		conn->lane->session->counters.recv_starved++;
+	if (res == -EINVAL && conn->recv_limited) { /* before 6.18 the kernel has no such limit: without it */
+		conn->lane->recv_limit = 0;
+		return;
+	}
+	if (res == -ENOBUFS || res == -ECANCELED || conn->closing)
+		return;
+	conn->recv_ended = true;
+	/* A reset is told once: a send that met it leaves the receiver what looks like an orderly end. */
+	if (!res && conn->send_broke)
+		res = -ECONNRESET;
+	sc_event_add(sink, res ? SC_EVENT_ERROR : SC_EVENT_RECV, conn)->result = res;
+}
+
+void sc_recv_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, struct sink *sink)
+{
+	struct lane *lane = conn->lane;
+	unsigned int bid = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+	void *data = NULL;
+
+	if (cqe->flags & IORING_CQE_F_BUFFER && bid < lane->buf_cnt) {
+		data = lane->bufs + ((size_t)bid << lane->buf_shift);
+		lane->bufs_held++;
+	}
+	if (cqe->res > 0 && data && (size_t)cqe->res <= (size_t)1 << lane->buf_shift)
+		recv_data(conn, data, (size_t)cqe->res, sink);
+	else if (data)
+		sc_lane_buf_put(lane, data);
+	if (cqe->res <= 0)
+		recv_end(conn, cqe->res, sink);
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		sc_recv_next(conn);
+}
+
+/* --- the caller's side --- */
+
+void sc_release(struct sc_conn *conn, void *data)
+{
+	sc_lane_buf_put(conn->lane, data);
+	assert(conn->unreleased);
+	conn->unreleased--;
+	if (conn->paused && conn->unreleased <= conn->lane->window / 2) {
+		conn->paused = false;
+		sc_recv_next(conn);
+	}
+	sc_conn_recycle(conn);
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+/* Sending on a connection: in order, one request in flight at a time, whole or failed. */
+#include <errno.h>
+#include <string.h>
+
+#include "session.h"
+
+/* MSG_WAITALL: the kernel goes on with a short send by itself. The scratch is free: one send is in flight at a time. */
+void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
+{
+	struct sc_session *session = conn->lane->session;
+	struct send *send = conn->send_head;
+	struct send_scratch *scratch;
+
+	if (send->piece_cnt == 1) {
+		void *mem = (void *)(uintptr_t)sc_session_addr(session, send->piece[0].iov_base);
+
+		io_uring_prep_send(sqe, conn->file, mem, send->piece[0].iov_len, MSG_WAITALL);
+	} else {
+		scratch = &conn->lane->scratch[sc_conn_idx(conn)];
+		for (unsigned int i = 0; i < send->piece_cnt; i++)
+			scratch->piece[i] = (struct iovec){
+				.iov_base = (void *)(uintptr_t)sc_session_addr(session, send->piece[i].iov_base),
+				.iov_len = send->piece[i].iov_len,
+			};
+		scratch->msg = (struct msghdr){
+			.msg_iov = (void *)(uintptr_t)sc_session_addr(session, scratch->piece),
+			.msg_iovlen = send->piece_cnt,
+		};
+		io_uring_prep_sendmsg(sqe, conn->file, (void *)(uintptr_t)sc_session_addr(session, &scratch->msg),
+				      MSG_WAITALL);
+	}
+	sc_lane_use_file(conn->lane, sqe);
+}
+
+void sc_sends_fail(struct sc_conn *conn, struct send *send, int err)
+{
+	while (send) {
+		struct send *next = send->next;
+
+		sc_lane_send_done(conn->lane, send, err);
+		send = next;
+	}
+}
+
+static void piece_skip(struct send *send, size_t len)
+{
+	unsigned int done = 0;
+
+	send->left -= len;
+	while (len && len >= send->piece[done].iov_len)
+		len -= send->piece[done++].iov_len;
+	send->piece_cnt -= done;
+	memmove(send->piece, send->piece + done, send->piece_cnt * sizeof(*send->piece));
+	if (len) {
+		send->piece[0].iov_base = (char *)send->piece[0].iov_base + len;
+		send->piece[0].iov_len -= len;
+	}
+}
+
+void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
+{
+	struct send *send = conn->send_head;
+	struct sc_event *event;
+
+	if (!send)
+		return;
+	if (res > 0 && (size_t)res < send->left && conn->close_now)
+		res = -ECANCELED;
+	if (res < 0 || (size_t)res < send->left)
+		conn->send_broke = true;
+	if (res > 0 && (size_t)res < send->left) {
+		piece_skip(send, (size_t)res);
+		sc_conn_want(conn, OP_SEND);
+		return;
+	}
+	event = sc_event_add(sink, SC_EVENT_SENT, conn);
+	event->tag = send->tag;
+	conn->send_head = send->next;
+	if (res >= 0) {
+		event->result = (int)send->len;
+		conn->lane->session->counters.sent += send->len;
+		if (conn->send_head && conn->close_now) {
+			sc_sends_fail(conn, conn->send_head, -ECANCELED);
+			conn->send_head = NULL;
+		} else if (conn->send_head) {
+			sc_conn_want(conn, OP_SEND);
+		} else if (conn->shut && !conn->closing) {
+			sc_conn_want(conn, OP_SHUTDOWN);
+		}
+	} else {
+		event->result = res;
+		conn->send_ended = true;
+		sc_sends_fail(conn, conn->send_head, res);
+		conn->send_head = NULL;
+	}
+	sc_lane_send_put(conn->lane, send);
+	conn->lane->session->counters.send_events++;
+	sc_conn_close_step(conn);
+}
+
+/* --- the caller's side --- */
+
+int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag)
+{
+	struct sc_session *session = conn->lane->session;
+	struct send *send;
+	size_t len = 0;
+
+	if (!cnt || cnt > SEND_PIECES)
+		return -EINVAL;
+	if (session->lost)
+		return session->lost;
+	if (conn->closing || conn->send_ended)
+		return -EPIPE;
+	for (unsigned int i = 0; i < cnt; i++) {
+		size_t off = (size_t)((char *)iov[i].iov_base - session->mem);
+
+		if (!iov[i].iov_len || iov[i].iov_len > SC_ARENA_LEN_MAX - len)
+			return -EINVAL;
+		if (off >= session->mem_len || iov[i].iov_len > session->mem_len - off)
+			return -EFAULT;
+		len += iov[i].iov_len;
+	}
+	send = sc_lane_send_get(conn->lane);
+	if (!send)
+		return -ENOMEM;
+	send->next = NULL;
+	send->conn = conn;
+	send->tag = tag;
+	send->len = len;
+	send->left = len;
+	send->piece_cnt = cnt;
+	memcpy(send->piece, iov, cnt * sizeof(*iov));
+	if (conn->send_head) {
+		conn->send_tail->next = send;
+		conn->send_tail = send;
+		return 0;
+	}
+	conn->send_head = send;
+	conn->send_tail = send;
+	sc_conn_want(conn, OP_SEND);
+	return 0;
+}
+
+int sc_send(struct sc_conn *conn, const void *data, size_t len, uint64_t tag)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
+
+	return sc_sendv(conn, &iov, 1, tag);
+}
+
+int sc_shutdown(struct sc_conn *conn)
+{
+	if (conn->lane->session->lost)
+		return conn->lane->session->lost;
+	if (conn->closing || conn->send_ended)
+		return -EPIPE;
+	conn->shut = true;
+	conn->send_ended = true;
+	if (!conn->send_head)
+		sc_conn_want(conn, OP_SHUTDOWN);
+	return 0;
+}
