@@ -87,7 +87,7 @@ static void print_words(const struct sc_description *description)
 	int j;
 
 	printf("\t\twords=\"");
-	for (i = 0; description->words && i < sizeof(values) / sizeof(values[0]); i++)
+	for (i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 		if (strstr(description->words, values[i].word))
 			printf("%s ", values[i].values);
 	printf("\"\n\t\t[[ $cur != -* ]] || words=\"--help --usage --version");

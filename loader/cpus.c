@@ -59,7 +59,7 @@ int sc_cmd_cpus(int argc, char **argv)
 	static struct sc_target target = {
 		.doc = "Makes the CPUs of LIST the dedicated ones of IF, without loss of a packet. As few flows move as an even share "
 		       "allows.",
-		.takes_cpus = true,
+		.operand = &sc_operand_cpus,
 		.takes_json = true,
 		.extra = &extra,
 		.extra_input = &no_fifo,

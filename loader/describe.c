@@ -2,6 +2,7 @@
 // Runs commands up to the tables they parse by.
 #include <ctype.h>
 #include <setjmp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "describe.h"
@@ -31,7 +32,8 @@ void sc_describe_options(const struct argp *argp)
 {
 	if (!wanted)
 		return;
-	wanted->words = argp->args_doc;
+	/* The parser's own copy may be on the stack that the jump leaves. */
+	snprintf(wanted->words, sizeof(wanted->words), "%s", argp->args_doc ?: "");
 	add_options(argp);
 	longjmp(back, 1);
 }

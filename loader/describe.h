@@ -15,7 +15,7 @@ struct sc_option {
 };
 
 struct sc_description {
-	const char *words; /* as in --help, NULL: none */
+	char words[32]; /* as in --help */
 	const struct sc_command *table; /* of a command of commands, NULL: it is none */
 	int option_cnt;
 	struct sc_option options[32];

@@ -15,11 +15,7 @@
 #include "usage.h"
 
 struct options {
-	struct sc_target target;
-	const char *doc;
-	const char *args_doc; /* of what follows IF, NULL: nothing does */
-	bool takes_prefixes;
-	bool takes_json;
+	struct sc_target target; /* the first: the parsers get it */
 	const char *file;
 	struct sc_prefixes prefixes;
 };
@@ -32,8 +28,9 @@ static const char *list_name(void)
 	return list == SC_LIST_DENY ? "deny" : "allow";
 }
 
-static void take_prefix(struct options *options, const char *text, struct argp_state *state)
+static void take_prefix(struct sc_target *target, const char *text, struct argp_state *state)
 {
+	struct options *options = (struct options *)target;
 	struct sc_list_key prefix;
 	int err = sc_prefix_parse(text, &prefix);
 
@@ -45,55 +42,15 @@ static void take_prefix(struct options *options, const char *text, struct argp_s
 		sc_usage(state, "%s: out of memory", text);
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct options *options = state->input;
+static const struct sc_operand operand_prefixes = { "PREFIX...", "prefix", take_prefix };
 
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &options->target.common;
-		return 0;
-	case 'j':
-		options->target.json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (!options->target.ifname)
-			options->target.ifname = arg;
-		else if (options->takes_prefixes)
-			take_prefix(options, arg, state);
-		else if (options->args_doc && !options->file)
-			options->file = arg;
-		else
-			sc_usage(state, "%s: too many arguments", arg);
-		return 0;
-	case ARGP_KEY_END:
-		if (!options->target.ifname)
-			sc_usage(state, "no interface given");
-		if (options->takes_prefixes && !options->prefixes.cnt)
-			sc_usage(state, "no prefix given");
-		if (options->args_doc && !options->takes_prefixes && !options->file)
-			sc_usage(state, "no file given");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+static void take_file(struct sc_target *target, const char *text, struct argp_state *state)
+{
+	(void)state;
+	((struct options *)target)->file = text;
 }
 
-static void parse_line(struct options *options, int argc, char **argv)
-{
-	static const struct argp_option json[] = { { "json", 'j', NULL, 0, "Print JSON", 0 }, { 0 } };
-	char args_doc[32];
-	const struct argp argp = {
-		.options = options->takes_json ? json : NULL,
-		.parser = parse,
-		.args_doc = args_doc,
-		.doc = options->doc,
-		.children = sc_common_children,
-	};
-
-	snprintf(args_doc, sizeof(args_doc), options->args_doc ? "IF %s" : "IF", options->args_doc);
-	sc_cli_parse(&argp, argc, argv, &options->target.common);
-}
+static const struct sc_operand operand_file = { "FILE", "file", take_file };
 
 static void say_error(const char *object, int err)
 {
@@ -110,15 +67,14 @@ static void say_error(const char *object, int err)
 static int list_add(int argc, char **argv)
 {
 	struct options options = {
-		.doc = "Puts these prefixes on the list. One that is on the other list moves.",
-		.args_doc = "PREFIX...",
-		.takes_prefixes = true,
+		.target.doc = "Puts these prefixes on the list. One that is on the other list moves.",
+		.target.operand = &operand_prefixes,
 	};
 	struct sc_place place;
 	struct sc_pins pins;
 	int err;
 
-	parse_line(&options, argc, argv);
+	sc_target_parse(&options.target, argc, argv);
 	err = sc_target_open(&options.target, &place, &pins);
 	if (!err) {
 		err = sc_lists_add(&pins, list, &options.prefixes);
@@ -150,15 +106,14 @@ static int delete_all(const struct sc_place *place, const struct sc_pins *pins, 
 static int list_del(int argc, char **argv)
 {
 	struct options options = {
-		.doc = "Takes these prefixes off the list.",
-		.args_doc = "PREFIX...",
-		.takes_prefixes = true,
+		.target.doc = "Takes these prefixes off the list.",
+		.target.operand = &operand_prefixes,
 	};
 	struct sc_place place;
 	struct sc_pins pins;
 	int err;
 
-	parse_line(&options, argc, argv);
+	sc_target_parse(&options.target, argc, argv);
 	err = sc_target_open(&options.target, &place, &pins);
 	if (!err) {
 		err = delete_all(&place, &pins, &options.prefixes);
@@ -182,13 +137,13 @@ static int print_json(const struct sc_place *place, const struct sc_prefixes *pr
 
 static int list_list(int argc, char **argv)
 {
-	struct options options = { .doc = "Shows the prefixes on the list.", .takes_json = true };
+	struct options options = { .target.doc = "Shows the prefixes on the list.", .target.takes_json = true };
 	char text[SC_PREFIX_LEN];
 	struct sc_place place;
 	struct sc_pins pins;
 	int i, err;
 
-	parse_line(&options, argc, argv);
+	sc_target_parse(&options.target, argc, argv);
 	if (sc_target_open(&options.target, &place, &pins))
 		return SC_EXIT_FAILURE;
 	err = sc_lists_read(&pins, list, &options.prefixes);
@@ -254,15 +209,16 @@ static int read_file(struct options *options)
 static int list_import(int argc, char **argv)
 {
 	struct options options = {
-		.doc = "Replaces the list by the prefixes in FILE (- is standard input), all at once: no packet meets a part of "
-		       "it. One per line, # begins a comment.",
-		.args_doc = "FILE",
+		.target.doc =
+			"Replaces the list by the prefixes in FILE (- is standard input), all at once: no packet meets a part of "
+			"it. One per line, # begins a comment.",
+		.target.operand = &operand_file,
 	};
 	struct sc_place place;
 	struct sc_pins pins;
 	int err;
 
-	parse_line(&options, argc, argv);
+	sc_target_parse(&options.target, argc, argv);
 	err = read_file(&options);
 	err = err ?: sc_target_open(&options.target, &place, &pins);
 	if (!err) {

@@ -49,12 +49,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &options->target.common;
-		return 0;
-	case 'j':
-		options->target.json = true;
-		return 0;
 	case OPTION_VALIDITY:
 		if (strcmp(arg, "on") && strcmp(arg, "off"))
 			sc_usage(state, "--validity %s: not one of on, off", arg);
@@ -63,15 +57,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPTION_NEVER_DROP:
 	case OPTION_MAY_DROP:
 		take_port(options, arg, key == OPTION_NEVER_DROP, state);
-		return 0;
-	case ARGP_KEY_ARG:
-		if (options->target.ifname)
-			sc_usage(state, "%s: one interface at a time", arg);
-		options->target.ifname = arg;
-		return 0;
-	case ARGP_KEY_END:
-		if (!options->target.ifname)
-			sc_usage(state, "no interface given");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -85,17 +70,10 @@ static const struct argp_option option_table[] = {
 	{ "never-drop", OPTION_NEVER_DROP, "PORT", 0,
 	  "Never drop packets to this port, such as tcp/22; may be repeated", 0 },
 	{ "may-drop", OPTION_MAY_DROP, "PORT", 0, "Take --never-drop back; may be repeated", 0 },
-	{ "json", 'j', NULL, 0, "Print JSON", 0 },
 	{ 0 },
 };
 
-static const struct argp argp = {
-	.options = option_table,
-	.parser = parse,
-	.args_doc = "IF",
-	.doc = "Changes, while packets flow, what IF drops; see deny and allow for lists of sources. Shows how it is then.",
-	.children = sc_common_children,
-};
+static const struct argp extra = { .options = option_table, .parser = parse };
 
 static int change(const struct sc_pins *pins, const struct options *options)
 {
@@ -149,12 +127,18 @@ static int show(const struct sc_place *place, const struct sc_pins *pins, bool j
 
 int sc_cmd_screen(int argc, char **argv)
 {
-	static struct options options;
+	static struct options options = {
+		.target.doc =
+			"Changes, while packets flow, what IF drops; see deny and allow for lists of sources. Shows how it is then.",
+		.target.takes_json = true,
+		.target.extra = &extra,
+		.target.extra_input = &options,
+	};
 	struct sc_place place;
 	struct sc_pins pins;
 	int err;
 
-	sc_cli_parse(&argp, argc, argv, &options.target.common);
+	sc_target_parse(&options.target, argc, argv);
 	if (sc_target_open(&options.target, &place, &pins))
 		return SC_EXIT_FAILURE;
 	err = change(&pins, &options);

@@ -35,7 +35,7 @@ static int for_each_spec(const struct sc_target *target, int (*change)(const str
 
 static int service_add(int argc, char **argv)
 {
-	static struct sc_target target = { .doc = "Steers these services too.", .takes_services = true };
+	static struct sc_target target = { .doc = "Steers these services too.", .operand = &sc_operand_services };
 
 	sc_target_parse(&target, argc, argv);
 	return for_each_spec(&target, sc_services_add);
@@ -43,7 +43,7 @@ static int service_add(int argc, char **argv)
 
 static int service_del(int argc, char **argv)
 {
-	static struct sc_target target = { .doc = "Steers these services no more.", .takes_services = true };
+	static struct sc_target target = { .doc = "Steers these services no more.", .operand = &sc_operand_services };
 
 	sc_target_parse(&target, argc, argv);
 	return for_each_spec(&target, sc_services_del);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Parses command lines that name an attached interface, and opens what is pinned for it.
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "caps.h"
@@ -10,23 +11,38 @@
 #include "target.h"
 #include "usage.h"
 
-static void take_word(struct sc_target *target, const char *word, struct argp_state *state)
+static void take_cpus(struct sc_target *target, const char *word, struct argp_state *state)
 {
-	if (!target->ifname) {
-		target->ifname = word;
-		return;
-	}
-	if (target->takes_cpus && !CPU_COUNT(&target->cpus)) {
-		if (sc_cpulist_parse(word, &target->cpus))
-			sc_usage(state, "%s: not a list of CPUs below %d such as 1,3-5", word, CPU_SETSIZE);
-		return;
-	}
-	if (!target->takes_services)
-		sc_usage(state, "%s: one interface at a time", word);
+	if (sc_cpulist_parse(word, &target->cpus))
+		sc_usage(state, "%s: not a list of CPUs below %d such as 1,3-5", word, CPU_SETSIZE);
+}
+
+const struct sc_operand sc_operand_cpus = { "LIST", "list of CPUs", take_cpus };
+
+static void take_service(struct sc_target *target, const char *word, struct argp_state *state)
+{
 	if (target->spec_cnt == SC_STEER_SERVICES_MAX)
 		sc_usage(state, "%s: %d services are the limit", word, SC_STEER_SERVICES_MAX);
 	if (sc_spec_parse(word, &target->specs[target->spec_cnt++]))
 		sc_usage(state, "%s: not a service such as tcp/8080, udp/53, tcp/10.0.0.1:80, tcp/[fd00::1]:80", word);
+}
+
+const struct sc_operand sc_operand_services = { "SERVICE...", "service", take_service };
+
+static void take_word(struct sc_target *target, const char *word, struct argp_state *state)
+{
+	const struct sc_operand *operand = target->operand;
+
+	if (!target->ifname) {
+		target->ifname = word;
+		return;
+	}
+	if (!operand)
+		sc_usage(state, "%s: one interface at a time", word);
+	if (target->operand_cnt && !strchr(operand->name, '.'))
+		sc_usage(state, "%s: one %s at a time", word, operand->what);
+	operand->take(target, word, state);
+	target->operand_cnt++;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -48,10 +64,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!target->ifname && !target->ifname_optional)
 			sc_usage(state, "no interface given");
-		if (target->takes_cpus && !CPU_COUNT(&target->cpus))
-			sc_usage(state, "no list of CPUs given");
-		if (target->takes_services && !target->spec_cnt)
-			sc_usage(state, "no service given");
+		if (target->operand && !target->operand_cnt)
+			sc_usage(state, "no %s given", target->operand->what);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -62,17 +76,17 @@ void sc_target_parse(struct sc_target *target, int argc, char **argv)
 {
 	static const struct argp_option json[] = { { "json", 'j', NULL, 0, "Print JSON", 0 }, { 0 } };
 	const struct argp_child children[] = { sc_common_children[0], { .argp = target->extra }, { 0 } };
+	char words[32];
 	const struct argp argp = {
 		.options = target->takes_json ? json : NULL,
 		.parser = parse,
-		.args_doc = target->takes_services  ? "IF SERVICE..." :
-			    target->takes_cpus	    ? "IF LIST" :
-			    target->ifname_optional ? "[IF]" :
-						      "IF",
+		.args_doc = words,
 		.doc = target->doc,
 		.children = children,
 	};
 
+	snprintf(words, sizeof(words), "%s%s%s", target->ifname_optional ? "[IF]" : "IF", target->operand ? " " : "",
+		 target->operand ? target->operand->name : "");
 	sc_cli_parse(&argp, argc, argv, &target->common);
 }
 

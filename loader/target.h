@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line of commands that work on an interface that is attached: [IF] [LIST] [SERVICE...] [--json]. */
+/* The command line of commands that work on an interface that is attached: [IF] [WORD...] [OPTION...]. */
 #ifndef SC_LOADER_TARGET_H
 #define SC_LOADER_TARGET_H
 
@@ -11,12 +11,25 @@
 #include "place.h"
 #include "spec.h"
 
+struct sc_target;
+
+/* What must follow IF: one word, or several. */
+struct sc_operand {
+	const char *name; /* in --help, such as PREFIX... or FILE; dots: may be repeated */
+	const char *what; /* in messages, such as "prefix" */
+	/* Takes a word, or ends the program by sc_usage(). */
+	void (*take)(struct sc_target *target, const char *word, struct argp_state *state);
+};
+
+extern const struct sc_operand sc_operand_cpus; /* into target->cpus */
+extern const struct sc_operand sc_operand_services; /* into target->specs */
+
+/* May be the first member of what a command keeps of its own command line. */
 struct sc_target {
 	struct sc_common common;
 	/* What the command takes; set by the caller. */
 	const char *doc;
-	bool takes_cpus; /* a list, must be given */
-	bool takes_services; /* one at least */
+	const struct sc_operand *operand; /* NULL: nothing follows IF */
 	bool takes_json;
 	bool ifname_optional;
 	const struct argp *extra; /* options of the command itself, may be NULL */
@@ -24,6 +37,7 @@ struct sc_target {
 	/* What was given. */
 	const char *ifname;
 	bool json;
+	int operand_cnt;
 	cpu_set_t cpus;
 	int spec_cnt;
 	struct sc_spec specs[SC_STEER_SERVICES_MAX];

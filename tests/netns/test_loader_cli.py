@@ -176,7 +176,7 @@ USAGE = [
     (("attach", "sv0", "--cpus", "1", "--json"), "only with --dry-run"),
     (("cpus", "sv0"), "no list of CPUs"),
     (("cpus", "sv0", "x"), "x: not a list"),
-    (("cpus", "sv0", "1", "2"), "2: one interface"),
+    (("cpus", "sv0", "1", "2"), "2: one list of CPUs"),
     (("stats", "--interval", "0"), "--interval 0"),
     (("stats", "--interval", "nan"), "--interval nan"),
     (("stats", "--count", "-1"), "--count -1"),
