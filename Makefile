@@ -30,7 +30,7 @@
 # Names are unique over programs, tests and libs. Every tests/*.sh is run by `make test` too. Code gets SC_VERSION (a string)
 # and _GNU_SOURCE. libapp/, loader/ and ringsvc/ use nothing of each other: tests/layers.sh reads the dependency files.
 # Installed as well: include/sidecore/*.h, docs/man/*.[1-8], pkg/*.pc.in, ringsvc/*.service (@bindir@ filled in), and what
-# sidecore-loader writes for the completion of its command line.
+# sidecore-loader writes for the completion of its command line. It fills in its own man page, too.
 
 .DEFAULT_GOAL := all
 
@@ -60,7 +60,9 @@ libdir := $(PREFIX)/lib
 includedir := $(PREFIX)/include
 mandir := $(PREFIX)/share/man
 unitdir := $(PREFIX)/lib/systemd/system
-completiondir := $(PREFIX)/share/bash-completion/completions
+bash_dir := $(PREFIX)/share/bash-completion/completions
+zsh_dir := $(PREFIX)/share/zsh/site-functions
+fish_dir := $(PREFIX)/share/fish/vendor_completions.d
 
 libapp := $(O)/lib/libapp.a -luring
 cmocka := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
@@ -212,25 +214,34 @@ test: all $(tested:%=$(O)/tests/%)
 
 # ---- install ---------------------------------------------------------------------------------------------------------
 
-completion := $(if $(filter sidecore-loader,$(programs)),$(O)/completions/sidecore-loader)
-$(completion): $(O)/bin/sidecore-loader
+loader := $(filter sidecore-loader,$(programs))
+completions := $(loader:%=$(O)/completions/bash/%) $(loader:%=$(O)/completions/zsh/_%) $(loader:%=$(O)/completions/fish/%.fish)
+$(completions): $(O)/completions/%: $(O)/bin/sidecore-loader
 	@mkdir -p $(@D)
 	$(call say,GEN,$@)
-	$(Q)$< completions bash >$@
+	$(Q)$< completions $(*D) >$@
+
+# Options in it come from the table that parses them.
+manual := $(loader:%=$(O)/man/%.8)
+$(manual): docs/man/sidecore-loader.8 $(O)/bin/sidecore-loader
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)$(O)/bin/sidecore-loader manual <$< >$@
+all: $(manual)
 
 # Every entry is mode:source:place
 installed := $(foreach p,$(filter sidecore-%,$(programs)),755:$(O)/bin/$p:$(bindir)/$p) \
 	$(foreach l,$(libs),644:$(O)/lib/$l.a:$(libdir)/$l.a 755:$(O)/lib/$l.so.$(soversion):$(libdir)/$l.so.$(soversion)) \
 	$(foreach h,$(wildcard include/sidecore/*.h),644:$h:$(includedir)/sidecore/$(notdir $h)) \
-	$(foreach m,$(wildcard docs/man/*.[1-8]),644:$m:$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
+	$(foreach m,$(filter-out docs/man/sidecore-loader.8,$(wildcard docs/man/*.[1-8])) $(manual),644:$m:$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 	$(foreach c,$(if $(libs),$(wildcard pkg/*.pc.in)),644:$c:$(libdir)/pkgconfig/$(notdir $(basename $c))) \
 	$(foreach u,$(wildcard ringsvc/*.service),644:$u:$(unitdir)/$(notdir $u)) \
-	$(foreach c,$(completion),644:$c:$(completiondir)/$(notdir $c))
+	$(foreach c,$(completions),644:$c:$($(patsubst $(O)/completions/%/,%,$(dir $c))_dir)/$(notdir $c))
 links := $(libs:%=$(libdir)/%.so)
 fill := sed -e 's|@prefix@|$(PREFIX)|g' -e 's|@bindir@|$(bindir)|g' -e 's|@libdir@|$(libdir)|g' \
 	-e 's|@includedir@|$(includedir)|g' -e 's|@version@|$(version)|g'
 
-install: all $(completion)
+install: all $(completions)
 	$(Q)set -e; for entry in $(installed); do \
 		mode=$${entry%%:*}; rest=$${entry#*:}; from=$${rest%%:*}; to="$(DESTDIR)$${rest#*:}"; \
 		case $$from in \

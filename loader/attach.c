@@ -96,7 +96,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp_option option_table[] = {
 	{ "cpus", 'c', "LIST", 0, "Dedicated CPUs, such as 1 or 1,3-5; they replace those of an earlier attach", 0 },
-	{ "mode", 'm', "MODE", 0,
+	{ "mode", 'm', "native|skb|auto", 0,
 	  "native: in the driver, or fail (default); skb: in the stack, slower; auto: native, or else skb", 0 },
 	{ "service", 's', "SERVICE", 0,
 	  "Steer this one, may be repeated: tcp/8080, udp/53, tcp/10.0.0.1:80, tcp/[fd00::1]:80; those of an earlier "

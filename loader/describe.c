@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli.h"
 #include "describe.h"
 
 /* NULL: commands run as ever. */
@@ -23,6 +24,7 @@ static void add_options(const struct argp *argp)
 			.letter = option->key < 0x80 && isprint(option->key) ? (char)option->key : 0,
 			.arg = option->arg,
 			.help = option->doc,
+			.common = argp == sc_common_children[0].argp,
 		};
 	for (child = argp->children; child && child->argp; child++)
 		add_options(child->argp);

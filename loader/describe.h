@@ -4,6 +4,7 @@
 #define SC_LOADER_DESCRIBE_H
 
 #include <argp.h>
+#include <stdbool.h>
 
 #include "command.h"
 
@@ -12,6 +13,7 @@ struct sc_option {
 	char letter; /* 0: none */
 	const char *arg; /* NULL: takes none */
 	const char *help;
+	bool common; /* every command has it */
 };
 
 struct sc_description {

@@ -18,6 +18,7 @@ static const struct sc_command commands[] = {
 	{ "screen", "switch validity checks, name ports that are never dropped", sc_cmd_screen },
 	{ "clean", "remove what vanished interfaces and namespaces left behind", sc_cmd_clean },
 	{ "completions", NULL, sc_cmd_completions },
+	{ "manual", NULL, sc_cmd_manual },
 	{ 0 },
 };
 

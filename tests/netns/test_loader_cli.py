@@ -4,7 +4,9 @@
 import json
 import os
 import pty
+import re
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -378,3 +380,60 @@ def test_bash_completion(lab):
             assert len(options) > 4 and all(option in known for option in options), command
             assert len(options) == sum(line.startswith("  ") and line.lstrip().startswith("-")
                                        for line in known.splitlines()), command
+
+
+def test_fish_completion(lab):
+    if not shutil.which("fish"):
+        pytest.skip("needs fish")
+    script = lab.dir / "completion.fish"
+    script.write_text(lab.server.run(lab.bin("sidecore-loader"), "completions", "fish").stdout)
+
+    def complete(line):
+        done = lab.server.run("fish", "-N", "-c", f"source {script}; complete -C '{line}'", env={**os.environ, "HOME": lab.dir})
+        return [found.split("\t")[0] for found in done.stdout.splitlines()]
+
+    assert complete("sidecore-loader service ") == ["add", "del", "list"]
+    assert complete("sidecore-loader attach x --mo") == ["--mode"]
+    assert complete("sidecore-loader attach x --mode s") == ["skb"]
+    assert "lo" in complete("sidecore-loader service add l")
+    assert complete("sidecore-loader screen lo --may") == ["--may-drop"]
+    assert complete("sidecore-loader deny add lo --may") == []
+
+
+def test_zsh_completion(lab):
+    if not shutil.which("zsh"):
+        pytest.skip("needs zsh")
+    script = lab.dir / "_sidecore-loader"
+    script.write_text(lab.server.run(lab.bin("sidecore-loader"), "completions", "zsh").stdout)
+    terminal, theirs = pty.openpty()
+    lab.server.popen("zsh", "-f", "-i", stdin=theirs, stdout=theirs, stderr=theirs,
+                     env={**os.environ, "TERM": "dumb", "HOME": str(lab.dir)})
+    os.close(theirs)
+
+    def type_in(text, shows):
+        os.write(terminal, text.encode())
+        assert shows.encode() in read_until(terminal, shows.encode()), text
+
+    # Ctrl-X shows the line as completed, which the screen itself tells in pieces only.
+    type_in("show() { print -r \"<$BUFFER>\"; BUFFER=''; }; zle -N show; bindkey '^X' show; autoload -Uz compinit; "
+            f"compinit -u -D; source {script}; echo re''ady\n", "ready")
+    for typed, completed in (("serv\ta\t", "service add "), ("attach lo --mod\t", "attach lo --mode="),
+                             ("attach lo --mode=s\t", "attach lo --mode=skb "), ("screen lo --may\t", "screen lo --may-drop="),
+                             ("detach l\t", "detach lo ")):
+        type_in(f"sidecore-loader {typed}\x18", f"<sidecore-loader {completed}>")
+    os.close(terminal)
+
+
+def test_manual(lab):
+    """Every option of every command's --help is in the man page, under its command."""
+    loader = lab.bin("sidecore-loader")
+    page = lab.server.run(loader, "manual", input=".\\\" @usage@\nbetween\n.\\\" @options@\n").stdout
+    usage, options = page.split("between\n")
+    assert ".B sidecore-loader service add\n" in usage and ".B sidecore-loader attach\n" in usage
+    section = options.split(".SS attach\n")[1].split(".SS")[0]
+    words = {word for line in lab.server.run(loader, "attach", "--help").stdout.splitlines()
+             for word in re.findall(r"^ +(?:-., )?--([a-z-]+)", line)}
+    assert len(words) > 5
+    common = options.split(".SS Every command\n")[1]
+    for word in words - {"help", "usage", "version"}:
+        assert "\\-\\-" + word.replace("-", "\\-") + "\\fR" in section + common, word
