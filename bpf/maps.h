@@ -3,6 +3,9 @@
 #ifndef SC_BPF_MAPS_H
 #define SC_BPF_MAPS_H
 
+/* The verifier knows their values: what hangs on a module that is off is not in the program that runs. */
+const volatile struct sc_constants constants SEC(SC_STEER_CONSTANTS) = {};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

@@ -38,9 +38,9 @@ static __always_inline bool is_drop(int reason)
 }
 
 /* What the modules make of a reason of the parser. A packet that is not to be dropped is one that is steered. */
-static __always_inline int screen(const struct flow *flow, __u32 modules, __u32 word, int reason)
+static __always_inline int screen(const struct flow *flow, __u32 word, int reason)
 {
-	if (modules & SC_MODULE_LISTS && flow->to.family && !is_drop(reason) && list_denies(flow))
+	if (constants.modules & SC_MODULE_LISTS && flow->to.family && !is_drop(reason) && list_denies(flow))
 		reason = SC_REASON_DENIED;
 	return is_drop(reason) && word & SC_PORT_NEVER_DROP ? 0 : reason;
 }
@@ -56,12 +56,13 @@ static __always_inline int steer_packet(struct xdp_md *ctx)
 	table = bpf_map_lookup_elem(&steering, &key);
 	if (!table)
 		return pass(SC_REASON_NO_SERVICE);
-	reason = parse_flow(ctx, &flow, table->modules & SC_MODULE_VALIDITY);
+	reason = parse_flow(ctx, &flow, constants.modules & SC_MODULE_VALIDITY);
 	word = flow.to.port ? flow_port_word(&flow) : 0;
-	if (table->modules)
-		reason = screen(&flow, table->modules, word, reason);
-	if (is_drop(reason))
-		return drop(reason);
+	if (constants.modules) {
+		reason = screen(&flow, word, reason);
+		if (is_drop(reason))
+			return drop(reason);
+	}
 	if (reason)
 		return pass(reason);
 	service = flow_service(&flow, word);

@@ -71,7 +71,8 @@ static void check_programs(enum sc_mode mode, struct sc_diagnosis *diagnosis)
 
 	uname(&kernel);
 	sc_pins_init(&pins);
-	err = sc_object_load(&pins, mode);
+	/* With all modules on, so that nothing is left out. */
+	err = sc_object_load(&pins, mode, ~0U);
 	sc_pins_close(&pins);
 	if (err)
 		sc_diagnosis_add(diagnosis, SC_GRADE_PROBLEM, "kernel",

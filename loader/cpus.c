@@ -71,7 +71,7 @@ int sc_cmd_cpus(int argc, char **argv)
 	sc_target_parse(&target, argc, argv);
 	if (sc_dedicate_check(&target.cpus) || sc_target_open(&target, &place, &pins))
 		return SC_EXIT_FAILURE;
-	err = sc_steering_set_cpus(&pins, &target.cpus, false);
+	err = sc_steering_set_cpus(&pins, &target.cpus);
 	if (err)
 		sc_hint_error(place.ifname, SC_STEP_MAPS, err);
 	else if (!no_fifo)

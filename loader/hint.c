@@ -13,6 +13,7 @@ static const char *const step_names[] = {
 	[SC_STEP_ATTACH_SKB] = "cannot attach in skb mode",
 	[SC_STEP_PIN] = "cannot pin",
 	[SC_STEP_MAPS] = "cannot fill the maps",
+	[SC_STEP_SWAP] = "cannot exchange the programs",
 };
 
 /* First match counts; words NULL matches any; err 0 ends with a hint for the step as a whole. */
@@ -47,6 +48,8 @@ static const struct {
 	{ SC_STEP_MAPS, ENOMEM, NULL, "free memory, or attach with fewer CPUs" },
 	{ SC_STEP_MAPS, ENOSPC, NULL, "256 services are the limit: delete one first" },
 	{ SC_STEP_MAPS, 0, NULL, "detach, then attach again" },
+	{ SC_STEP_SWAP, EPERM, NULL, "run it as root outside a user namespace, with kernel lockdown off" },
+	{ SC_STEP_SWAP, 0, NULL, "detach, then attach again" },
 };
 
 const char *sc_hint_fix(enum sc_step step, int err)

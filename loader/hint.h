@@ -9,6 +9,7 @@ enum sc_step {
 	SC_STEP_ATTACH_SKB,
 	SC_STEP_PIN,
 	SC_STEP_MAPS,
+	SC_STEP_SWAP,
 };
 
 /* Writes "object: cannot do it: reason (the kernel's words); next step" for a -errno. Uses sc_log_kernel_words(). */

@@ -2,16 +2,15 @@
 // Puts the programs on a device for the first time, or changes those that are there in place.
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <bpf/bpf.h>
 
 #include "hint.h"
 #include "install.h"
 #include "log.h"
+#include "modules.h"
 #include "object.h"
 #include "services.h"
 #include "steering.h"
+#include "swap.h"
 #include "target.h"
 
 /* Another's program is never displaced. */
@@ -76,7 +75,7 @@ static int fill_maps(const struct sc_pins *pins, const struct sc_plan *plan)
 
 	err = sc_steering_init(pins);
 	err = err ?: add_services(pins, plan);
-	return err ?: sc_steering_set_cpus(pins, &plan->cpus, false);
+	return err ?: sc_steering_set_cpus(pins, &plan->cpus);
 }
 
 static int attach_in_mode(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan,
@@ -91,7 +90,7 @@ static int attach_in_mode(const struct sc_place *place, struct sc_pins *pins, co
 		sc_hint_error(place->dir, SC_STEP_PIN, err);
 		return err;
 	}
-	err = sc_object_load(pins, mode);
+	err = sc_object_load(pins, mode, 0);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
 		goto err_dir;
@@ -164,50 +163,30 @@ static int keep_mode(const struct sc_place *place, enum sc_mode *mode)
 	return 0;
 }
 
-static bool same_program(int left, int right)
-{
-	struct bpf_prog_info l = { 0 }, r = { 0 };
-	__u32 len = sizeof(l);
-
-	if (bpf_prog_get_info_by_fd(left, &l, &len))
-		return false;
-	len = sizeof(r);
-	return !bpf_prog_get_info_by_fd(right, &r, &len) && !memcmp(l.tag, r.tag, sizeof(l.tag));
-}
-
 /* Maps stay, so nothing is lost or forgotten; the device goes from the old program to the new between two packets. */
 static int attach_again(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan,
 			enum sc_mode *mode)
 {
-	int old_on_cpu, err;
-	bool renew;
+	struct sc_swap swap;
+	__u32 modules;
+	int err;
 
 	err = keep_mode(place, mode);
 	if (err)
 		return err;
-	old_on_cpu = dup(pins->on_cpu);
-	err = sc_object_load(pins, *mode);
+	err = sc_modules_get(pins, &modules);
 	if (err) {
-		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
-		goto out;
+		sc_hint_error(place->ifname, SC_STEP_SWAP, err);
+		return err;
 	}
-	renew = !same_program(old_on_cpu, pins->on_cpu);
-	err = add_services(pins, plan);
-	err = err ?: sc_steering_set_cpus(pins, &plan->cpus, renew);
-	if (err) {
-		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
-		goto out;
-	}
-	if (bpf_link_update(pins->link, pins->steer, NULL)) {
-		err = -errno;
-		sc_hint_error(place->ifname, *mode == SC_MODE_SKB ? SC_STEP_ATTACH_SKB : SC_STEP_ATTACH_NATIVE, err);
-		goto out;
-	}
-	err = sc_pins_replace_programs(pins, place->dir);
+	err = sc_swap_init(&swap, place, pins, modules);
 	if (err)
-		sc_hint_error(place->dir, SC_STEP_PIN, err);
-out:
-	close(old_on_cpu);
+		return err;
+	sc_swap_exit(&swap);
+	err = add_services(pins, plan);
+	err = err ?: sc_steering_set_cpus(pins, &plan->cpus);
+	if (err)
+		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
 	return err;
 }
 
@@ -225,13 +204,15 @@ int sc_install(const struct sc_place *place, struct sc_pins *pins, const struct 
 }
 
 /* What is pinned stays out of it: programs that are only tried must not fill the maps of those that run. */
-static int check_place(const struct sc_place *place, enum sc_mode *mode, bool *ret_attached)
+static int check_place(const struct sc_place *place, enum sc_mode *mode, bool *ret_attached, __u32 *ret_modules)
 {
 	struct sc_pins there;
 	int err = sc_pins_open(&there, place->dir);
 
-	sc_pins_close(&there);
 	*ret_attached = !err;
+	*ret_modules = 0;
+	err = err ?: sc_modules_get(&there, ret_modules);
+	sc_pins_close(&there);
 	if (!err)
 		return keep_mode(place, mode);
 	if (err != -ENOENT && err != -ENODEV) {
@@ -246,13 +227,14 @@ static int check_place(const struct sc_place *place, enum sc_mode *mode, bool *r
 int sc_install_try(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan,
 		   enum sc_mode *ret_mode, bool *ret_attached)
 {
+	__u32 modules;
 	int err;
 
 	*ret_mode = plan->mode;
-	err = check_place(place, ret_mode, ret_attached);
+	err = check_place(place, ret_mode, ret_attached, &modules);
 	if (err)
 		return err;
-	err = sc_object_load(pins, *ret_mode);
+	err = sc_object_load(pins, *ret_mode, modules);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
 		return err;

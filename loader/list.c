@@ -9,6 +9,7 @@
 #include "hint.h"
 #include "lists.h"
 #include "log.h"
+#include "modules.h"
 #include "prefix.h"
 #include "report.h"
 #include "target.h"
@@ -64,6 +65,12 @@ static void say_error(const char *object, int err)
 		sc_hint_error(object, SC_STEP_MAPS, err);
 }
 
+/* Lists without a prefix cost nothing. */
+static int switch_module(const struct sc_place *place, struct sc_pins *pins)
+{
+	return sc_modules_switch(place, pins, SC_MODULE_LISTS, sc_lists_any(pins));
+}
+
 static int list_add(int argc, char **argv)
 {
 	struct options options = {
@@ -80,6 +87,8 @@ static int list_add(int argc, char **argv)
 		err = sc_lists_add(&pins, list, &options.prefixes);
 		if (err)
 			say_error(place.ifname, err);
+		else
+			err = switch_module(&place, &pins);
 		sc_target_close(&place, &pins);
 	}
 	sc_prefixes_free(&options.prefixes);
@@ -117,6 +126,7 @@ static int list_del(int argc, char **argv)
 	err = sc_target_open(&options.target, &place, &pins);
 	if (!err) {
 		err = delete_all(&place, &pins, &options.prefixes);
+		err = err ?: switch_module(&place, &pins);
 		sc_target_close(&place, &pins);
 	}
 	sc_prefixes_free(&options.prefixes);
@@ -225,6 +235,8 @@ static int list_import(int argc, char **argv)
 		err = sc_lists_replace(&pins, list, &options.prefixes);
 		if (err)
 			say_error(options.file, err);
+		else
+			err = switch_module(&place, &pins);
 		sc_target_close(&place, &pins);
 	}
 	sc_prefixes_free(&options.prefixes);

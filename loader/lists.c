@@ -8,7 +8,6 @@
 
 #include "caps.h"
 #include "lists.h"
-#include "modules.h"
 
 int sc_prefixes_append(struct sc_prefixes *prefixes, const struct sc_list_key *key)
 {
@@ -88,12 +87,17 @@ static int read_trie(int trie, __u32 list, struct sc_prefixes *prefixes)
 	return err;
 }
 
-/* Lists without a prefix cost nothing. */
-static int switch_module(const struct sc_pins *pins, int trie)
+bool sc_lists_any(const struct sc_pins *pins)
 {
+	int trie = open_trie(pins);
 	struct sc_list_key key;
+	bool any;
 
-	return sc_modules_switch(pins, SC_MODULE_LISTS, !bpf_map_get_next_key(trie, NULL, &key));
+	if (trie < 0)
+		return false;
+	any = !bpf_map_get_next_key(trie, NULL, &key);
+	close(trie);
+	return any;
 }
 
 int sc_lists_add(const struct sc_pins *pins, enum sc_list list, const struct sc_prefixes *prefixes)
@@ -105,7 +109,6 @@ int sc_lists_add(const struct sc_pins *pins, enum sc_list list, const struct sc_
 	if (trie < 0)
 		return trie;
 	err = fill(trie, list, prefixes);
-	err = err ?: switch_module(pins, trie);
 	close(trie);
 	return err;
 }
@@ -122,7 +125,6 @@ int sc_lists_del(const struct sc_pins *pins, enum sc_list list, const struct sc_
 		err = -ENOENT;
 	else if (bpf_map_delete_elem(trie, prefix))
 		err = -errno;
-	err = err ?: switch_module(pins, trie);
 	close(trie);
 	return err;
 }
@@ -151,7 +153,6 @@ int sc_lists_replace(const struct sc_pins *pins, enum sc_list list, const struct
 	err = err ?: fill(trie, other, &kept);
 	err = err ?: fill(trie, list, prefixes);
 	err = err ?: put_trie(pins, trie);
-	err = err ?: switch_module(pins, trie);
 	sc_prefixes_free(&kept);
 	close(trie);
 	return err;

@@ -3,6 +3,8 @@
 #ifndef SC_LOADER_LISTS_H
 #define SC_LOADER_LISTS_H
 
+#include <stdbool.h>
+
 #include "pins.h"
 
 struct sc_prefixes {
@@ -22,6 +24,9 @@ int sc_lists_del(const struct sc_pins *pins, enum sc_list list, const struct sc_
 
 /* The list is these prefixes from one packet to the next; the other one stays, without them. Errors as sc_lists_add(). */
 int sc_lists_replace(const struct sc_pins *pins, enum sc_list list, const struct sc_prefixes *prefixes);
+
+/* Whether a prefix is on either list. */
+bool sc_lists_any(const struct sc_pins *pins);
 
 /* Appends all prefixes on the list. 0 or -errno. */
 int sc_lists_read(const struct sc_pins *pins, enum sc_list list, struct sc_prefixes *prefixes);

@@ -1,35 +1,90 @@
 // SPDX-License-Identifier: MIT
-// Switches modules in the pinned maps, and marks ports that they never drop.
+// Switches modules of the programs, and marks ports that they never drop.
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
+#include "caps.h"
+#include "hint.h"
 #include "modules.h"
-#include "steering.h"
+#include "swap.h"
 
-int sc_modules_get(const struct sc_pins *pins, __u32 *ret_modules)
+enum {
+	PROGRAM_MAPS_MAX = 32,
+};
+
+/* *ret_modules if the map is that of the constants, -ENOENT: it is another. */
+static int read_constants(__u32 map_id, __u32 *ret_modules)
 {
-	struct sc_steering table;
-	int err;
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info), zero = 0;
+	struct sc_constants constants;
+	int map, err = 0;
 
-	err = sc_steering_read(pins, &table);
-	if (!err)
-		*ret_modules = table.modules;
+	map = bpf_map_get_fd_by_id(map_id);
+	if (map < 0)
+		return -errno;
+	if (bpf_map_get_info_by_fd(map, &info, &len))
+		err = -errno;
+	else if (strcmp(info.name, SC_STEER_CONSTANTS))
+		err = -ENOENT;
+	else if (info.value_size != sizeof(constants))
+		err = -EPROTO;
+	else if (bpf_map_lookup_elem(map, &zero, &constants))
+		err = -errno;
+	else
+		*ret_modules = constants.modules;
+	close(map);
 	return err;
 }
 
-int sc_modules_switch(const struct sc_pins *pins, enum sc_module module, bool on)
+int sc_modules_of(int program, __u32 *ret_modules)
 {
-	struct sc_steering table;
-	__u32 key = 0;
+	__u32 ids[PROGRAM_MAPS_MAX], len = sizeof(struct bpf_prog_info), i;
+	struct bpf_prog_info info = { .nr_map_ids = PROGRAM_MAPS_MAX, .map_ids = (__u64)(unsigned long)ids };
+	int err = -ENOENT;
+
+	if (bpf_prog_get_info_by_fd(program, &info, &len))
+		return -errno;
+	/* The kernel gives a map by its id to nobody else. */
+	sc_caps_admin(true);
+	for (i = 0; i < info.nr_map_ids && i < PROGRAM_MAPS_MAX && err == -ENOENT; i++)
+		err = read_constants(ids[i], ret_modules);
+	sc_caps_admin(false);
+	return err == -ENOENT ? -EPROTO : err;
+}
+int sc_modules_get(const struct sc_pins *pins, __u32 *ret_modules)
+{
+	int program = sc_link_program(pins->link), err;
+
+	if (program < 0)
+		return program;
+	err = sc_modules_of(program, ret_modules);
+	close(program);
+	return err;
+}
+
+int sc_modules_switch(const struct sc_place *place, struct sc_pins *pins, __u32 modules, bool on)
+{
+	struct sc_swap swap;
+	__u32 now, wanted;
 	int err;
 
-	err = sc_steering_read(pins, &table);
-	if (err)
+	err = sc_modules_get(pins, &now);
+	if (err) {
+		sc_hint_error(place->ifname, SC_STEP_SWAP, err);
 		return err;
-	table.modules = on ? table.modules | module : table.modules & ~module;
-	return bpf_map_update_elem(pins->steering, &key, &table, BPF_ANY) ? -errno : 0;
+	}
+	wanted = on ? now | modules : now & ~modules;
+	if (wanted == now)
+		return 0;
+	err = sc_swap_init(&swap, place, pins, wanted);
+	if (!err)
+		sc_swap_exit(&swap);
+	return err;
 }
 
 int sc_modules_spare(const struct sc_pins *pins, const struct sc_spec *spec, bool spared)

@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* Modules of the steering program, switched while it runs, and the ports that they spare. */
+/* Modules of the programs, switched while packets flow, and the ports that they spare. */
 #ifndef SC_LOADER_MODULES_H
 #define SC_LOADER_MODULES_H
 
 #include <stdbool.h>
 
 #include "pins.h"
+#include "place.h"
 #include "spec.h"
 
-/* Each takes effect with the next packet. 0 or -errno. */
+/* Modules that are on in a loaded program. 0; -EPROTO: another version's; else -errno. */
+int sc_modules_of(int program, __u32 *ret_modules);
+
+/* Modules that are on in the program that runs on the device. Errors as above. */
 int sc_modules_get(const struct sc_pins *pins, __u32 *ret_modules);
-int sc_modules_switch(const struct sc_pins *pins, enum sc_module module, bool on);
+
+/*
+ * Switches modules, one or several, on or off for the next packet: if they are not so already, by programs that are loaded for it,
+ * which *pins holds then. Says why it fails; then all is as before. 0 or -errno.
+ */
+int sc_modules_switch(const struct sc_place *place, struct sc_pins *pins, __u32 modules, bool on);
 
 /* Both families; the spec has no address. 0 or -errno. */
 int sc_modules_spare(const struct sc_pins *pins, const struct sc_spec *spec, bool spared);

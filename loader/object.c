@@ -59,7 +59,7 @@ static int keep_all(struct sc_pins *pins, const struct steer_bpf *skeleton, enum
 	return err ?: keep(&pins->on_cpu, bpf_program__fd(skb ? skeleton->progs.on_cpu_skb : skeleton->progs.on_cpu));
 }
 
-int sc_object_load(struct sc_pins *pins, enum sc_mode mode)
+int sc_object_load(struct sc_pins *pins, enum sc_mode mode, __u32 modules)
 {
 	struct steer_bpf *skeleton;
 	int err, cpus;
@@ -70,6 +70,7 @@ int sc_object_load(struct sc_pins *pins, enum sc_mode mode)
 	skeleton = steer_bpf__open();
 	if (!skeleton)
 		return -errno;
+	skeleton->rodata_consts->constants.modules = modules;
 	err = bpf_map__set_max_entries(skeleton->maps.cpus, cpus);
 	err = err ?: choose_programs(skeleton, mode);
 	err = err ?: reuse_maps(skeleton, pins);

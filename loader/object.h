@@ -7,10 +7,10 @@
 #include "pins.h"
 
 /*
- * Loads the programs for native or skb mode, which cannot share a CPU map. Maps that *pins has open are used, the others are
- * made; afterwards *pins holds all maps and the new programs, whatever programs it held are closed. Its link is not
+ * Loads the programs for native or skb mode, which cannot share a CPU map, with these modules on. Maps that *pins has open are
+ * used, the others are made; afterwards *pins holds all maps and the new programs, whatever programs it held are closed. Its link is not
  * touched. 0 or -errno; the caller closes *pins anyway.
  */
-int sc_object_load(struct sc_pins *pins, enum sc_mode mode);
+int sc_object_load(struct sc_pins *pins, enum sc_mode mode, __u32 modules);
 
 #endif

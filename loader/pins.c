@@ -7,6 +7,7 @@
 
 #include <bpf/bpf.h>
 
+#include "caps.h"
 #include "pins.h"
 #include "place.h"
 #include "steering.h"
@@ -65,6 +66,22 @@ bool sc_link_is_alive(int link)
 	__u32 len = sizeof(info);
 
 	return !bpf_link_get_info_by_fd(link, &info, &len) && info.xdp.ifindex;
+}
+
+int sc_link_program(int link)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+	int program, err;
+
+	if (bpf_link_get_info_by_fd(link, &info, &len))
+		return -errno;
+	/* The kernel gives a program by its id to nobody else. */
+	sc_caps_admin(true);
+	program = bpf_prog_get_fd_by_id(info.prog_id);
+	err = -errno;
+	sc_caps_admin(false);
+	return program < 0 ? err : program;
 }
 
 static int open_pin(const char *dir, const char *name)

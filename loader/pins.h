@@ -37,6 +37,9 @@ int sc_pins_replace_programs(const struct sc_pins *pins, const char *dir);
 /* Pins the link: from here on the interface counts as attached. 0 or -errno. */
 int sc_pins_store_link(const struct sc_pins *pins, const char *dir);
 
+/* Opens the program that the link runs now. A descriptor, or -errno. */
+int sc_link_program(int link);
+
 /* Whether a link's device still exists. */
 bool sc_link_is_alive(int link);
 

@@ -90,7 +90,7 @@ static bool takes_programs(enum sc_mode mode)
 	int err;
 
 	sc_pins_init(&pins);
-	err = sc_object_load(&pins, mode);
+	err = sc_object_load(&pins, mode, ~0U);
 	sc_pins_close(&pins);
 	return !err;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -15,9 +16,16 @@ static int read_program(struct sc_report *report, const struct sc_pins *pins)
 {
 	struct bpf_prog_info info = { 0 };
 	__u32 len = sizeof(info), id;
+	int program, err = 0;
 
-	if (bpf_prog_get_info_by_fd(pins->steer, &info, &len))
-		return -errno;
+	program = sc_link_program(pins->link);
+	if (program < 0)
+		return program;
+	if (bpf_prog_get_info_by_fd(program, &info, &len))
+		err = -errno;
+	close(program);
+	if (err)
+		return err;
 	report->program_id = info.id;
 	snprintf(report->program_name, sizeof(report->program_name), "%s", info.name);
 	memcpy(report->program_tag, info.tag, sizeof(report->program_tag));

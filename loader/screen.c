@@ -75,15 +75,17 @@ static const struct argp_option option_table[] = {
 
 static const struct argp extra = { .options = option_table, .parser = parse };
 
-static int change(const struct sc_pins *pins, const struct options *options)
+static int change(const struct sc_place *place, struct sc_pins *pins, const struct options *options)
 {
 	int i, err = 0;
 
 	/* Ports to be spared are, before anything is dropped. */
 	for (i = 0; i < options->change_cnt && !err; i++)
 		err = sc_modules_spare(pins, &options->changes[i].spec, options->changes[i].spared);
-	if (!err && options->validity)
-		err = sc_modules_switch(pins, SC_MODULE_VALIDITY, !strcmp(options->validity, "on"));
+	if (err)
+		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
+	else if (options->validity)
+		err = sc_modules_switch(place, pins, SC_MODULE_VALIDITY, !strcmp(options->validity, "on"));
 	return err;
 }
 
@@ -108,11 +110,11 @@ static int show(const struct sc_place *place, const struct sc_pins *pins, bool j
 	int cnt, i, err;
 
 	err = sc_modules_get(pins, &modules);
-	if (err)
-		return err;
-	cnt = sc_modules_spared(pins, specs, PORTS_MAX);
-	if (cnt < 0)
+	cnt = err ?: sc_modules_spared(pins, specs, PORTS_MAX);
+	if (cnt < 0) {
+		sc_hint_error(place->ifname, SC_STEP_MAPS, cnt);
 		return cnt;
+	}
 	if (cnt > PORTS_MAX)
 		cnt = PORTS_MAX;
 	if (json)
@@ -141,10 +143,8 @@ int sc_cmd_screen(int argc, char **argv)
 	sc_target_parse(&options.target, argc, argv);
 	if (sc_target_open(&options.target, &place, &pins))
 		return SC_EXIT_FAILURE;
-	err = change(&pins, &options);
+	err = change(&place, &pins, &options);
 	err = err ?: show(&place, &pins, options.target.json);
-	if (err)
-		sc_hint_error(place.ifname, SC_STEP_MAPS, err);
 	sc_target_close(&place, &pins);
 	return err ? SC_EXIT_FAILURE : SC_EXIT_OK;
 }

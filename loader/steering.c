@@ -63,18 +63,35 @@ static bool has_entry(const struct sc_pins *pins, __u32 cpu)
 	return !bpf_map_lookup_elem(pins->cpus, &cpu, &entry);
 }
 
-static int add_entries(const struct sc_pins *pins, const cpu_set_t *set, bool renew)
+static int write_entry(const struct sc_pins *pins, __u32 cpu)
 {
 	struct bpf_cpumap_val entry = { .qsize = SC_STEER_QUEUE_LEN, .bpf_prog.fd = pins->on_cpu };
-	__u32 cpu;
 
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, set) || (!renew && has_entry(pins, cpu)))
-			continue;
-		if (bpf_map_update_elem(pins->cpus, &cpu, &entry, BPF_ANY))
-			return -errno;
-	}
-	return 0;
+	return bpf_map_update_elem(pins->cpus, &cpu, &entry, BPF_ANY) ? -errno : 0;
+}
+
+static int add_entries(const struct sc_pins *pins, const cpu_set_t *set)
+{
+	__u32 cpu;
+	int err = 0;
+
+	for (cpu = 0; cpu < CPU_SETSIZE && !err; cpu++)
+		if (CPU_ISSET(cpu, set) && !has_entry(pins, cpu))
+			err = write_entry(pins, cpu);
+	return err;
+}
+
+int sc_steering_renew(const struct sc_pins *pins)
+{
+	cpu_set_t there;
+	__u32 cpu;
+	int err;
+
+	err = sc_steering_get_cpus(pins, &there);
+	for (cpu = 0; cpu < CPU_SETSIZE && !err; cpu++)
+		if (CPU_ISSET(cpu, &there))
+			err = write_entry(pins, cpu);
+	return err;
 }
 
 static int drop_other_entries(const struct sc_pins *pins, const cpu_set_t *set)
@@ -90,12 +107,12 @@ static int drop_other_entries(const struct sc_pins *pins, const cpu_set_t *set)
 	return err;
 }
 
-int sc_steering_set_cpus(const struct sc_pins *pins, const cpu_set_t *set, bool renew)
+int sc_steering_set_cpus(const struct sc_pins *pins, const cpu_set_t *set)
 {
 	struct sc_steering table;
 	int err;
 
-	err = add_entries(pins, set, renew);
+	err = add_entries(pins, set);
 	if (err)
 		return err;
 	err = read_table(pins->steering, &table);

@@ -16,10 +16,12 @@ int sc_steering_init(const struct sc_pins *pins);
 
 /*
  * Makes the CPUs of the set the dedicated ones, all active: entries first, then slots, then entries of the others go, so
- * that no packet meets a slot without an entry. renew: also entries that are there get pins->on_cpu; what waits in
- * them is delivered first. 0 or -errno.
+ * that no packet meets a slot without an entry. 0 or -errno.
  */
-int sc_steering_set_cpus(const struct sc_pins *pins, const cpu_set_t *set, bool renew);
+int sc_steering_set_cpus(const struct sc_pins *pins, const cpu_set_t *set);
+
+/* Gives all entries pins->on_cpu; what waits in them is delivered first. 0 or -errno. */
+int sc_steering_renew(const struct sc_pins *pins);
 
 /* The CPUs that have an entry. 0 or -errno. */
 int sc_steering_get_cpus(const struct sc_pins *pins, cpu_set_t *ret_set);

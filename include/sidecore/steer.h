@@ -14,7 +14,7 @@
 #endif
 
 enum sc_steer_limit {
-	SC_STEER_SCHEMA = 3,
+	SC_STEER_SCHEMA = 4,
 	SC_STEER_SLOTS = 128, /* of the indirection table, a power of two */
 	SC_STEER_SERVICES_MAX = 256, /* counter rows, one per service */
 	SC_STEER_PORTS = 65536,
@@ -46,21 +46,33 @@ enum sc_steer_limit {
 #define SC_STEER_PIN_LINK   "link"
 
 /*
- * Map `steering`. The loader writes schema and seed once, before the programs run. modules and cpus may be changed at any time by
- * the lock's holder, a slot at a time or all at once: each word is read once per packet. Only CPUs that have an entry
- * in `cpus` receive; packets of other slots pass.
+ * Map `steering`. The loader writes schema and seed once, before the programs run. cpus may be changed at any time by the lock's
+ * holder, a slot at a time or all at once: each word is read once per packet. Only CPUs that have an entry in `cpus`
+ * receive; packets of other slots pass.
  */
 struct sc_steering {
 	__u32 schema; /* SC_STEER_SCHEMA */
 	__u32 seed; /* of the flow hash, random: nobody outside can aim at one CPU */
-	__u32 modules; /* enum sc_module: what else `steer` does */
 	__u32 cpus[SC_STEER_SLOTS];
 };
+
+/*
+ * Fixed in a program when it is loaded, in a frozen map of its own, SC_STEER_CONSTANTS: the verifier takes out what they switch
+ * off. To change one, programs with others are loaded and put in the place of those that run.
+ */
+struct sc_constants {
+	__u32 modules; /* enum sc_module: what else the programs do */
+};
+
+#define SC_STEER_CONSTANTS ".rodata.consts"
 
 enum sc_module {
 	SC_MODULE_VALIDITY = 1, /* drops packets that cannot be right */
 	SC_MODULE_LISTS = 2, /* drops packets from sources on the deny list */
 };
+
+/* Modules that concern the program `on_cpu` as well. */
+#define SC_MODULES_ON_CPU 0U
 
 enum sc_steer_family {
 	SC_STEER_IPV4 = 4,
@@ -159,10 +171,10 @@ enum sc_reason {
 #else
 #define SC_STEER_ASSERT _Static_assert
 #endif
-SC_STEER_ASSERT(sizeof(struct sc_steering) == 524, "sc_steering");
+SC_STEER_ASSERT(sizeof(struct sc_steering) == 520, "sc_steering");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, seed) == 4, "sc_steering.seed");
-SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, modules) == 8, "sc_steering.modules");
-SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, cpus) == 12, "sc_steering.cpus");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, cpus) == 8, "sc_steering.cpus");
+SC_STEER_ASSERT(sizeof(struct sc_constants) == 4, "sc_constants");
 SC_STEER_ASSERT(sizeof(struct sc_service_key) == 20, "sc_service_key");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, protocol) == 1, "sc_service_key.protocol");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, port) == 2, "sc_service_key.port");

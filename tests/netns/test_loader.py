@@ -320,7 +320,7 @@ def test_another_process_switches_cpus_off(lab):
     lab.loader("attach", "sv0", "--cpus", "1", "--service", f"tcp/{TCP_PORT}")
     table = pin_dir(lab) / "steering"
     value = [int(byte, 16) for byte in bpftool("map", "lookup", "pinned", table, "key", 0, 0, 0, 0)["value"]]
-    bpftool("map", "update", "pinned", table, "key", 0, 0, 0, 0, "value", *value[:12], *[255] * 512)
+    bpftool("map", "update", "pinned", table, "key", 0, 0, 0, 0, "value", *value[:8], *[255] * 512)
     curl(lab, lab.server.ip4)
     found = attachment(lab)
     assert found["cpus"] == [{"cpu": 1, "slots": 0, "active": False}]

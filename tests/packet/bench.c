@@ -18,7 +18,14 @@
 
 #include "bench.h"
 
+enum {
+	MODULE_SETS = 16,
+};
+
+/* The maps are those of the first, with no module on, whose copies share them; one is loaded when its modules are first wanted. */
+static struct steer_bpf *skeletons[MODULE_SETS];
 static struct steer_bpf *skeleton;
+static __u32 modules;
 static struct sc_steering table;
 static int cpu_cnt;
 static int trie = -1; /* in map `lists` */
@@ -39,6 +46,27 @@ static int pin_here(void)
 	return sched_setaffinity(0, sizeof(set), &set);
 }
 
+static struct steer_bpf *load(__u32 wanted)
+{
+	struct steer_bpf *loaded = steer_bpf__open();
+
+	assert_non_null(loaded);
+	loaded->rodata_consts->constants.modules = wanted;
+	bpf_map__set_max_entries(loaded->maps.cpus, cpu_cnt);
+	/* The pair for skb mode has the same code, and cannot share the CPU map. */
+	bpf_program__set_autoload(loaded->progs.steer_skb, false);
+	bpf_program__set_autoload(loaded->progs.on_cpu_skb, false);
+	/* The kernel test-runs no program that is marked for a CPU map; the code is the same without the mark. */
+	bpf_program__set_expected_attach_type(loaded->progs.on_cpu, BPF_XDP);
+#define SHARE(name, help) \
+	if (skeleton)     \
+		assert_int_equal(bpf_map__reuse_fd(loaded->maps.name, bpf_map__fd(skeleton->maps.name)), 0);
+	SC_STEER_PINS(SHARE)
+#undef SHARE
+	assert_int_equal(steer_bpf__load(loaded), 0);
+	return loaded;
+}
+
 int bench_open(void)
 {
 	struct bpf_cpumap_val entry = { .qsize = 64 };
@@ -47,15 +75,8 @@ int bench_open(void)
 	cpu_cnt = libbpf_num_possible_cpus();
 	if (geteuid() || cpu_cnt < 2 || pin_here())
 		return -1;
-	skeleton = steer_bpf__open();
-	assert_non_null(skeleton);
-	bpf_map__set_max_entries(skeleton->maps.cpus, cpu_cnt);
-	/* The pair for skb mode has the same code, and cannot share the CPU map. */
-	bpf_program__set_autoload(skeleton->progs.steer_skb, false);
-	bpf_program__set_autoload(skeleton->progs.on_cpu_skb, false);
-	/* The kernel test-runs no program that is marked for a CPU map; the code is the same without the mark. */
-	bpf_program__set_expected_attach_type(skeleton->progs.on_cpu, BPF_XDP);
-	assert_int_equal(steer_bpf__load(skeleton), 0);
+	skeleton = load(0);
+	skeletons[0] = skeleton;
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.cpus), &cpu, &entry, BPF_ANY), 0);
 	table.schema = SC_STEER_SCHEMA;
 	bench_set_all_cpus(THERE);
@@ -64,9 +85,12 @@ int bench_open(void)
 
 void bench_close(void)
 {
+	size_t i;
+
 	if (trie >= 0)
 		close(trie);
-	steer_bpf__destroy(skeleton);
+	for (i = 0; i < MODULE_SETS; i++)
+		steer_bpf__destroy(skeletons[i]);
 }
 
 void bench_set_seed(__u32 seed)
@@ -131,10 +155,12 @@ void bench_add_service(__u8 family, __u8 protocol, __u16 port, const void *addr,
 			    port_word(family, protocol, port) | (addr ? SC_PORT_ADDRESSED : row + 1));
 }
 
-void bench_set_modules(__u32 modules)
+void bench_set_modules(__u32 wanted)
 {
-	table.modules = modules;
-	write_table();
+	assert_true(wanted < MODULE_SETS);
+	if (!skeletons[wanted])
+		skeletons[wanted] = load(wanted);
+	modules = wanted;
 }
 
 void bench_new_lists(void)
@@ -160,7 +186,8 @@ void bench_add_prefix(enum sc_list list, __u8 family, const void *addr, int len)
 
 int bench_run(enum bench_program program, const void *bytes, int len)
 {
-	const struct bpf_program *prog = program == BENCH_STEER ? skeleton->progs.steer : skeleton->progs.on_cpu;
+	const struct steer_bpf *loaded = skeletons[modules];
+	const struct bpf_program *prog = program == BENCH_STEER ? loaded->progs.steer : loaded->progs.on_cpu;
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = bytes, .data_size_in = len, .repeat = 1);
 
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(prog), &opts), 0);

@@ -36,8 +36,8 @@ void bench_add_service(__u8 family, __u8 protocol, __u16 port, const void *addr,
 /* The word in map `ports`, which the calls above keep as the loader would. */
 void bench_set_port_word(__u8 family, __u8 protocol, __u32 port, __u16 word);
 
-/* Switches modules: enum sc_module. */
-void bench_set_modules(__u32 modules);
+/* The modules that are on, enum sc_module: other programs, the same maps. */
+void bench_set_modules(__u32 wanted);
 
 /* A new, empty trie in map `lists`; and a prefix on a list in it. */
 void bench_new_lists(void);

@@ -2,7 +2,7 @@
 /* Every field that crosses a process or language border, for whoever compares layouts: FIELD(struct, field). */
 /* clang-format off */
 #define ABI_STRUCTS(X)                                                                                               \
-	X(sc_lane) X(sc_channel) X(sc_ctl_msg) X(sc_steering) X(sc_service_key) X(sc_service) X(sc_service_count)
+	X(sc_lane) X(sc_channel) X(sc_ctl_msg) X(sc_steering) X(sc_constants) X(sc_service_key) X(sc_service) X(sc_service_count)
 
 #define ABI_FIELDS(X)                                                                                                \
 	X(sc_lane, sqes_off) X(sc_lane, buf_ring_off) X(sc_lane, bufs_off) X(sc_lane, sq_head_off)                   \
@@ -16,7 +16,7 @@
 	X(sc_ctl_msg, reason) X(sc_ctl_msg, lane) X(sc_ctl_msg, slot) X(sc_ctl_msg, lane_cnt)                        \
 	X(sc_ctl_msg, conn_cnt) X(sc_ctl_msg, buf_cnt) X(sc_ctl_msg, buf_len) X(sc_ctl_msg, sq_entries)              \
 	X(sc_ctl_msg, pad) X(sc_ctl_msg, arena_len) X(sc_ctl_msg, channel_len)                                       \
-	X(sc_steering, schema) X(sc_steering, seed) X(sc_steering, modules) X(sc_steering, cpus)                       \
+	X(sc_steering, schema) X(sc_steering, seed) X(sc_constants, modules) X(sc_steering, cpus)                       \
 	X(sc_service_key, family) X(sc_service_key, protocol) X(sc_service_key, port) X(sc_service_key, addr)        \
 	X(sc_service, row)                                                                                           \
 	X(sc_service_count, local) X(sc_service_count, steered) X(sc_service_count, arrived)                         \
