@@ -201,7 +201,7 @@ int sc_listen(struct sc_session *session, const char *text, uint16_t port, int b
 	int err;
 
 	if (session->lost)
-		return sc_reason_set(session->lost, "session: the engine is gone: open a new session");
+		return sc_session_refuse(session);
 	err = address_parse(text, port, &address);
 	if (err)
 		return err;

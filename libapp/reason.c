@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* The last failure of this thread, told in words. */
+/* The last refusal of this thread, told in words, and what an errno means where libapp returns it. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <sidecore/app.h>
 
 #include "reason.h"
 
 static _Thread_local char text[256];
+static _Thread_local const char *reason = ""; /* text, or what sc_refuse was given */
 
 int sc_reason_set(int err, const char *format, ...)
 {
@@ -16,10 +19,56 @@ int sc_reason_set(int err, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	reason = text;
+	return err;
+}
+
+int sc_refuse(int err, const char *words)
+{
+	reason = words;
 	return err;
 }
 
 const char *sc_reason(void)
 {
-	return text;
+	return reason;
+}
+
+/* Those that say more here than elsewhere, as the result of a call or of an event. */
+static const struct {
+	int err;
+	const char *text;
+} meanings[] = {
+	{ 0, "success" },
+	{ E2BIG, "options of a newer libapp: link against that one" },
+	{ EACCES, "not allowed: the service, the address or the port is not for this user" },
+	{ EAGAIN, "the service has too many engines or sessions: close some first" },
+	{ EBADMSG, "what the service answered is not a channel: install libapp and ringsvc of one release" },
+	{ ECANCELED, "cancelled before it was done" },
+	{ ECONNREFUSED, "nobody listens there" },
+	{ ECONNRESET, "the peer reset the connection" },
+	{ EFAULT, "not memory of this session: send from sc_alloc or from a received buffer" },
+	{ EINVAL, "an argument is out of bounds" },
+	{ EMFILE, "out of descriptors: raise RLIMIT_NOFILE or ask for fewer conns" },
+	{ ENOENT, "no service at that path: start sidecore-ringsvc or use engine local" },
+	{ ENOMEM, "out of memory, or more under way than a session may have: wait for what completes" },
+	{ ENOSPC, "no place left for another of this kind: close one first" },
+	{ ENOSYS, "the kernel lacks what the engine needs: Linux 6.12 or newer" },
+	{ EOWNERDEAD, "the engine is gone and every connection with it: close the session and open a new one" },
+	{ EPERM, "io_uring is forbidden here: see sysctl kernel.io_uring_disabled and seccomp" },
+	{ EPIPE, "the connection sends no more: it is being closed, was shut down, or a send failed" },
+	{ EPROTO, "the service speaks another version: install libapp and ringsvc of one release" },
+	{ ETIMEDOUT, "no answer in time" },
+};
+
+const char *sc_strerror(int err)
+{
+	unsigned int number = err < 0 ? -(unsigned int)err : (unsigned int)err;
+	const char *known;
+
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(*meanings); i++)
+		if ((unsigned int)meanings[i].err == number)
+			return meanings[i].text;
+	known = strerrordesc_np((int)number);
+	return known ? known : "an error without a name";
 }

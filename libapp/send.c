@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "reason.h"
 #include "session.h"
 
 /* MSG_WAITALL: the kernel goes on with a short send by itself. The scratch is free: one send is in flight at a time. */
@@ -101,30 +102,44 @@ void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
 
 /* --- the caller's side --- */
 
+static int may_send(const struct sc_conn *conn)
+{
+	if (conn->lane->session->lost)
+		return sc_session_refuse(conn->lane->session);
+	if (conn->closing)
+		return sc_refuse(-EPIPE, "connection: being closed: nothing more can be sent");
+	if (conn->send_ended)
+		return sc_refuse(-EPIPE, "connection: its sending side was shut down, or a send failed: close it");
+	return 0;
+}
+
 int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag)
 {
 	struct sc_session *session = conn->lane->session;
 	struct send *send;
 	size_t len = 0;
+	int err = may_send(conn);
 
+	if (err)
+		return err;
 	if (!cnt || cnt > SEND_PIECES)
-		return -EINVAL;
-	if (session->lost)
-		return session->lost;
-	if (conn->closing || conn->send_ended)
-		return -EPIPE;
+		return sc_refuse(-EINVAL, "send: not 1 to 4 pieces: send more of them by a second call");
 	for (unsigned int i = 0; i < cnt; i++) {
 		size_t off = (size_t)((char *)iov[i].iov_base - session->mem);
 
 		if (!iov[i].iov_len || iov[i].iov_len > SC_ARENA_LEN_MAX - len)
-			return -EINVAL;
+			return sc_refuse(-EINVAL,
+					 "send: a piece of no bytes, or more than 1 GiB in all: send less at a time");
 		if (off >= session->mem_len || iov[i].iov_len > session->mem_len - off)
-			return -EFAULT;
+			return sc_refuse(-EFAULT,
+					 "send: not memory of this session: send from sc_alloc or a received buffer");
 		len += iov[i].iov_len;
 	}
 	send = sc_lane_send_get(conn->lane);
 	if (!send)
-		return -ENOMEM;
+		return sc_refuse(
+			-ENOMEM,
+			"send: as many as there may be are under way, or memory is short: wait for SC_EVENT_SENT");
 	send->next = NULL;
 	send->conn = conn;
 	send->tag = tag;
@@ -152,10 +167,10 @@ int sc_send(struct sc_conn *conn, const void *data, size_t len, uint64_t tag)
 
 int sc_shutdown(struct sc_conn *conn)
 {
-	if (conn->lane->session->lost)
-		return conn->lane->session->lost;
-	if (conn->closing || conn->send_ended)
-		return -EPIPE;
+	int err = may_send(conn);
+
+	if (err)
+		return err;
 	conn->shut = true;
 	conn->send_ended = true;
 	if (!conn->send_head)

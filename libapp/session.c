@@ -18,6 +18,11 @@ enum {
 	SPIN_US_MAX = 1000000,
 };
 
+int sc_session_refuse(const struct sc_session *session)
+{
+	return sc_refuse(session->lost, "session: the engine is gone: close the session and open a new one");
+}
+
 int64_t sc_session_now_ms(void)
 {
 	struct timespec now;
@@ -196,7 +201,12 @@ void sc_close_session(struct sc_session *session)
 
 void *sc_alloc(struct sc_session *session, size_t len)
 {
-	return sc_arena_alloc(&session->arena, len);
+	void *mem = sc_arena_alloc(&session->arena, len);
+
+	if (!mem)
+		(void)sc_refuse(-ENOMEM,
+				"arena: no piece of that length is left: free some, or open with a larger arena_len");
+	return mem;
 }
 
 void sc_free(struct sc_session *session, void *mem)
@@ -282,7 +292,7 @@ int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int ma
 		if (!left || told_without_wait(session))
 			return sc_poll(session, events, max);
 		if (session->lost)
-			return session->lost;
+			return sc_session_refuse(session);
 		fill(session);
 		err = session->ops->wait(session, sleep_bound(session, left));
 		lose(session, err);
@@ -308,7 +318,7 @@ int sc_arm(struct sc_session *session)
 	int ret;
 
 	if (session->lost)
-		return session->lost_told ? session->lost : 1;
+		return session->lost_told ? sc_session_refuse(session) : 1;
 	fill(session);
 	ret = session->ops->arm(session);
 	if (ret < 0) {
@@ -338,7 +348,7 @@ int sc_info(const struct sc_session *session, struct sc_info *ret_info)
 	struct sc_info info = { .size = sizeof(info), .engine = session->ops->id, .lanes = session->lane_cnt };
 
 	if (ret_info->size != sizeof(info))
-		return -EINVAL;
+		return sc_refuse(-EINVAL, "info: size is none this libapp knows: set it to sizeof(struct sc_info)");
 	for (unsigned int i = 0; i < session->lane_cnt; i++)
 		info.cpus[i] = session->lanes[i].cpu;
 	info.counters = session->counters;

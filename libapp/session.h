@@ -89,6 +89,9 @@ static inline size_t sc_session_scratch_len(unsigned int lane_cnt, unsigned int 
 /* true if a poll would have events. */
 bool sc_session_ready(const struct sc_session *session);
 
+/* The engine is gone: sets the reason, returns session->lost. */
+int sc_session_refuse(const struct sc_session *session);
+
 /* Milliseconds of a clock that does not jump. */
 int64_t sc_session_now_ms(void);
 

@@ -68,9 +68,16 @@ int sc_open(const struct sc_options *options, struct sc_session **ret_session);
 void sc_close_session(struct sc_session *session);
 
 /*
- * One line on the last failure of sc_open or sc_listen in this thread: object, reason, next step. Valid until the next such call.
+ * One line on the last call that refused in this thread: object, reason, next step. Empty when none has. Valid until the next
+ * refusal.
  */
 const char *sc_reason(void);
+
+/*
+ * What an errno means where libapp returns it, or tells it as the result of an event; positive or negative. Any thread, any
+ * time; the text is there for ever.
+ */
+const char *sc_strerror(int err);
 
 /* --- the arena: what is sent lies there ----------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <errno.h>
+#include <limits.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -676,16 +677,31 @@ static void test_refusals(void **state)
 	fd = peer_connect(sc_listener_port(server.listener));
 	turn_until(&server, server.held_conn);
 	assert_int_equal(sc_send(server.held_conn, &outside, sizeof(outside), 0), -EFAULT);
+	assert_non_null(strstr(sc_reason(), "sc_alloc"));
 	server.mem = sc_alloc(server.session, 100);
 	assert_int_equal(sc_send(server.held_conn, server.mem, 0, 0), -EINVAL);
 	assert_int_equal(sc_send(server.held_conn, server.mem, SIZE_MAX, 0), -EINVAL);
 	assert_int_equal(sc_send(server.held_conn, server.mem, 512u << 20, 0), -EFAULT);
 	sc_free(server.session, server.mem);
+	assert_null(sc_alloc(server.session, 1 << 30));
+	assert_non_null(strstr(sc_reason(), "arena_len"));
 	sc_close(server.held_conn, 0);
 	assert_int_equal(sc_send(server.held_conn, server.mem, 1, 0), -EPIPE);
+	assert_non_null(strstr(sc_reason(), "being closed"));
 	turn_until(&server, server.closed == 1);
 	close(fd);
 	sc_close_session(server.session);
+}
+
+/* As libapp means it where that is special, as everybody else otherwise, for numbers of either sign. */
+static void test_strerror(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(sc_strerror(-EFAULT), "sc_alloc"));
+	assert_ptr_equal(sc_strerror(EFAULT), sc_strerror(-EFAULT));
+	assert_string_equal(sc_strerror(-EHOSTUNREACH), strerror(EHOSTUNREACH));
+	assert_string_equal(sc_strerror(0), "success");
+	assert_string_equal(sc_strerror(INT_MIN), "an error without a name");
 }
 
 static int setup_local(void **state)
@@ -727,7 +743,7 @@ static int setup_direct_descriptors(void **state)
 		cmocka_unit_test(test_thousand), cmocka_unit_test(test_listener_close),                              \
 		cmocka_unit_test(test_own_epoll), cmocka_unit_test(test_session_close_frees_ports),                  \
 		cmocka_unit_test(test_session_close_closes_once), cmocka_unit_test(test_idle_stops_spinning),        \
-		cmocka_unit_test(test_refusals)
+		cmocka_unit_test(test_refusals), cmocka_unit_test(test_strerror)
 
 int main(int argc, char **argv)
 {
