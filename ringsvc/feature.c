@@ -156,7 +156,7 @@ static int try_lane(const struct sc_lane_place *place)
 	if (err)
 		return err;
 	err = check_same_poller(place->anchor, fds.ring);
-	sc_lane_close(fds.ring, SC_SLOT_CONNS + place->wish->conn_cnt);
+	sc_lane_close(fds.ring, sc_wish_slot_cnt(place->wish));
 	(void)close(fds.completion);
 	(void)close(fds.doorbell);
 	return err;

@@ -18,13 +18,13 @@ enum {
 	CANCEL_TIMEOUT_MS = 50,
 	MEMORY_TIMEOUT_MS = 100,
 	MEMORY_PAUSE_MS = 5,
-	SLOTS_MAX = SC_SLOT_CONNS + SC_CONNS_MAX,
 };
 
 static const __u8 allowed_ops[] = {
-	IORING_OP_NOP,	 IORING_OP_ACCEPT, IORING_OP_SEND,     IORING_OP_SENDMSG,      IORING_OP_SEND_ZC,
-	IORING_OP_RECV,	 IORING_OP_CLOSE,  IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
+	IORING_OP_NOP,	    IORING_OP_ACCEPT, IORING_OP_SEND,	  IORING_OP_SENDMSG,	  IORING_OP_SEND_ZC,
+	IORING_OP_RECV,	    IORING_OP_CLOSE,  IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
 	IORING_OP_WRITE, // to the completion eventfd; to a socket it is a SEND
+	IORING_OP_MSG_RING, // to another lane of the engine
 };
 
 // What this file itself still needs when the ring runs
@@ -120,11 +120,19 @@ int sc_lane_file_add(int ring, unsigned int slot, int fd)
 	return update_files(ring, slot, &fd, 1);
 }
 
+// What a MSG_RING without a slot of its own brings goes behind the slots that the app deals out.
+static int reserve_slots(int ring, const struct sc_wish *wish)
+{
+	struct io_uring_file_index_range range = { .off = SC_SLOT_CONNS + wish->conn_cnt, .len = wish->conn_cnt };
+
+	return wish->threads ? io_uring_register(ring, IORING_REGISTER_FILE_ALLOC_RANGE, &range, 0) : 0;
+}
+
 // All that needs an unrestricted ring.
 static int furnish(const struct sc_lane_place *place, const struct sc_lane_fds *fds)
 {
 	struct io_uring_rsrc_register files = {
-		.nr = SC_SLOT_CONNS + place->wish->conn_cnt,
+		.nr = sc_wish_slot_cnt(place->wish),
 		.flags = IORING_RSRC_REGISTER_SPARSE,
 	};
 	struct io_uring_buf_reg bufs = {
@@ -135,6 +143,9 @@ static int furnish(const struct sc_lane_place *place, const struct sc_lane_fds *
 	int err;
 
 	err = io_uring_register(fds->ring, IORING_REGISTER_FILES2, &files, sizeof(files));
+	if (err < 0)
+		return err;
+	err = reserve_slots(fds->ring, place->wish);
 	if (err < 0)
 		return err;
 	err = sc_lane_file_add(fds->ring, SC_SLOT_DOORBELL, fds->doorbell);
@@ -237,6 +248,7 @@ static int open_lane(const struct sc_lane_place *place, struct sc_lane *lane, st
 	if (err < 0)
 		goto err_ring;
 	describe(place, &params, lane);
+	lane->ring = fds.ring;
 	err = arm_doorbell(fds.ring, place->base, lane);
 	if (err < 0)
 		goto err_ring;
@@ -274,7 +286,7 @@ int sc_lane_kick(int ring)
 
 void sc_lane_close(int ring, unsigned int slot_cnt)
 {
-	static int none[SLOTS_MAX];
+	static int none[SC_SLOTS_MAX];
 	struct io_uring_sync_cancel_reg cancel = {
 		.fd = -1,
 		.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,

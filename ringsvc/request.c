@@ -26,6 +26,7 @@ static struct sc_ctl_msg used_fields(const struct sc_ctl_msg *msg)
 		used.buf_cnt = msg->buf_cnt;
 		used.buf_len = msg->buf_len;
 		used.sq_entries = msg->sq_entries;
+		used.flags = msg->flags;
 		used.arena_len = msg->arena_len;
 		break;
 	case SC_CTL_FILE_ADD:
@@ -77,9 +78,11 @@ int sc_request_wish(const struct sc_ctl_msg *hello, unsigned int lane_max, struc
 		.buf_len = hello->buf_len ?: BUF_LEN_DEFAULT,
 		.sq_entries = hello->sq_entries ?: SQ_ENTRIES_DEFAULT,
 		.arena_len = hello->arena_len ?: ARENA_LEN_DEFAULT,
+		.threads = hello->flags & SC_HELLO_THREADS,
 	};
 
-	if (wish.lane_cnt > SC_LANES_MAX || wish.conn_cnt > SC_CONNS_MAX || wish.arena_len > SC_ARENA_LEN_MAX)
+	if (hello->flags & ~(__u32)SC_HELLO_FLAGS_KNOWN || wish.lane_cnt > SC_LANES_MAX ||
+	    wish.conn_cnt > SC_CONNS_MAX || wish.arena_len > SC_ARENA_LEN_MAX)
 		return -EINVAL;
 	if (!is_power_of_two(wish.buf_cnt) || wish.buf_cnt > SC_BUFS_MAX)
 		return -EINVAL;
@@ -87,7 +90,7 @@ int sc_request_wish(const struct sc_ctl_msg *hello, unsigned int lane_max, struc
 		return -EINVAL;
 	if (!is_power_of_two(wish.sq_entries) || !within(wish.sq_entries, SC_SQ_ENTRIES_MIN, SC_SQ_ENTRIES_MAX))
 		return -EINVAL;
-	if (wish.lane_cnt > lane_max)
+	if (wish.lane_cnt > lane_max && !wish.threads)
 		wish.lane_cnt = lane_max;
 	*ret_wish = wish;
 	return 0;

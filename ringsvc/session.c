@@ -28,7 +28,7 @@ void sc_session_init(struct sc_session *session, int ctl, int pidfd)
 static void close_channel(struct sc_session *session)
 {
 	for (unsigned int i = 0; i < session->lane_cnt; i++)
-		sc_lane_close(session->rings[i], SC_SLOT_CONNS + session->conn_cnt);
+		sc_lane_close(session->rings[i], session->slot_cnt);
 	if (session->len)
 		(void)munmap(session->base, session->len);
 	session->lane_cnt = 0;
@@ -139,6 +139,7 @@ static int open_channel(struct sc_session *session, struct sc_cores *cores, cons
 	parcel->fds[parcel->cnt++] = memfd;
 	session->len = layout.channel_len;
 	session->conn_cnt = wish.conn_cnt;
+	session->slot_cnt = sc_wish_slot_cnt(&wish);
 	err = open_lanes(session, cores, &wish, &layout, parcel, ret_reason);
 	if (err)
 		return err;

@@ -13,6 +13,7 @@ struct sc_session {
 	char *base;
 	__u64 len; /* 0: no HELLO yet */
 	__u32 conn_cnt;
+	__u32 slot_cnt; /* of each lane */
 	unsigned int lane_cnt;
 	int rings[SC_LANES_MAX];
 };

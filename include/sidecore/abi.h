@@ -15,7 +15,7 @@
 #include <sidecore/steer.h>
 
 enum sc_abi {
-	SC_ABI_VERSION = 1,
+	SC_ABI_VERSION = 2,
 	SC_CHANNEL_MAGIC = 0x4e484353, /* "SCHN" */
 	SC_CTL_MAGIC = 0x4c544353, /* "SCTL" */
 };
@@ -38,8 +38,11 @@ enum sc_slot {
 	SC_SLOT_DOORBELL = 0, /* eventfd that wakes the poller, put there by the service */
 	SC_SLOT_COMPLETION = 1, /* eventfd that wakes the app: a WRITE to it wakes when the queue is that far */
 	SC_SLOT_LISTENERS = 2, /* first slot of listening sockets */
-	SC_SLOT_CONNS = 16, /* first slot of connections, conn_cnt of them */
+	SC_SLOT_CONNS =
+		16, /* first slot of connections, conn_cnt of them; with SC_HELLO_THREADS as many again for the kernel to allot */
 };
+
+#define SC_SLOTS_MAX (SC_SLOT_CONNS + 2 * SC_CONNS_MAX)
 
 /* user_data of the request that the service itself leaves in each lane: multishot POLL_ADD on SC_SLOT_DOORBELL. */
 #define SC_DOORBELL_TAG (~0ULL)
@@ -78,7 +81,8 @@ struct sc_lane {
 	__u32 buf_cnt;
 	__u32 buf_len;
 	__u32 cpu; /* dedicated core whose poller serves this lane */
-	__u32 pad[3];
+	__u32 ring; /* what a MSG_RING of another lane of the channel calls this one */
+	__u32 pad[2];
 };
 
 /* service -> app. First bytes of a channel. */
@@ -104,7 +108,7 @@ struct sc_channel {
 enum sc_ctl_type {
 	/*
 	 * app -> service, first. Uses lane_cnt (0: one per dedicated core), conn_cnt, buf_cnt, buf_len, sq_entries,
-	 * arena_len. Reply: status, channel_len, lane_cnt, reason; if status is 0 the packet carries
+	 * flags (enum sc_hello_flag), arena_len. Reply: status, channel_len, lane_cnt, reason; if status is 0 the packet carries
 	 * 1 + 2 * lane_cnt descriptors: memfd, then per lane its completion eventfd and its doorbell eventfd.
 	 */
 	SC_CTL_HELLO = 1,
@@ -122,6 +126,13 @@ enum sc_ctl_type {
 	/* service -> app: the same type as the request, with SC_CTL_REPLY set */
 	SC_CTL_REPLY = 0x8000,
 };
+
+/* Set in sc_ctl_msg.flags of a HELLO */
+enum sc_hello_flag {
+	/* As many lanes as asked for, sharing cores if need be. Their file tables have slots for what other lanes send them. */
+	SC_HELLO_THREADS = 1U << 0,
+};
+#define SC_HELLO_FLAGS_KNOWN SC_HELLO_THREADS
 
 /* Why the service said no, beside the errno in status: the half that an errno can't tell. */
 enum sc_refusal {
@@ -152,7 +163,7 @@ struct sc_ctl_msg {
 	__u32 buf_cnt;
 	__u32 buf_len;
 	__u32 sq_entries;
-	__u32 pad;
+	__u32 flags;
 	__u64 arena_len;
 	__u64 channel_len;
 };
@@ -167,7 +178,7 @@ SC_ABI_ASSERT(sizeof(struct sc_lane) == 112, "sc_lane");
 SC_ABI_ASSERT(sizeof(struct sc_channel) == 64 + SC_LANES_MAX * 112, "sc_channel");
 SC_ABI_ASSERT(sizeof(struct sc_ctl_msg) == 64, "sc_ctl_msg");
 SC_ABI_ASSERT(sizeof(struct sc_channel) <= 4096, "sc_channel fits the first page");
-SC_ABI_ASSERT(SC_SLOT_CONNS + SC_CONNS_MAX <= 20000, "a lane's file table fits a common RLIMIT_NOFILE");
+SC_ABI_ASSERT(SC_SLOTS_MAX <= 65536, "a lane's file table fits the RLIMIT_NOFILE of an engine");
 #endif
 
 #endif

@@ -62,8 +62,9 @@ static void scribble(char *mem, size_t len, struct chance *chance)
 static void forge(struct io_uring_sqe *sqe, const struct session *session, struct chance *chance)
 {
 	static const __u8 ops[] = {
-		IORING_OP_NOP,	IORING_OP_ACCEPT, IORING_OP_SEND,     IORING_OP_SENDMSG,      IORING_OP_SEND_ZC,
-		IORING_OP_RECV, IORING_OP_CLOSE,  IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
+		IORING_OP_NOP,		IORING_OP_ACCEPT,   IORING_OP_SEND,	IORING_OP_SENDMSG,
+		IORING_OP_SEND_ZC,	IORING_OP_RECV,	    IORING_OP_CLOSE,	IORING_OP_SHUTDOWN,
+		IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD, IORING_OP_MSG_RING,
 	};
 
 	scribble((char *)sqe, sizeof(*sqe), chance);
@@ -74,7 +75,7 @@ static void forge(struct io_uring_sqe *sqe, const struct session *session, struc
 	sqe->flags = chance_below(chance, 2) ? IOSQE_FIXED_FILE : (__u8)chance_next(chance);
 	sqe->ioprio = (__u16)(chance_below(chance, 2) ? chance_below(chance, 16) : 0);
 	sqe->fd = (int)(chance_below(chance, 8) ? chance_below(chance, ENGINE_FDS) : chance_odd_number(chance));
-	sqe->addr = address(session, chance);
+	sqe->addr = sqe->opcode == IORING_OP_MSG_RING ? chance_below(chance, 3) : address(session, chance);
 	sqe->addr2 = chance_below(chance, 2) ? 0 : address(session, chance);
 	sqe->len = chance_below(chance, 2) ? chance_below(chance, 8192) : chance_odd_number(chance);
 	sqe->msg_flags = chance_below(chance, 2) ? 0 : chance_odd_number(chance);

@@ -95,6 +95,8 @@ void session_hello(struct session *session, struct chance *chance)
 	hello.buf_len = 256U << chance_below(chance, 4);
 	hello.sq_entries = 64U << chance_below(chance, 3);
 	hello.arena_len = 65536;
+	hello.flags = chance_below(chance, 2) ? SC_HELLO_THREADS : 0;
+	hello.lane_cnt = chance_below(chance, 4);
 	session_send(session, &hello, sizeof(hello), NULL, 0);
 	session_reply(session);
 }

@@ -26,19 +26,21 @@ from conftest import BUILD, wait_until
 PROGRAM = BUILD / "bin" / "sidecore-ringsvc"
 NOBODY = 65534
 
-MAGIC, VERSION = 0x4C544353, 1
+MAGIC, VERSION = 0x4C544353, 2
 HELLO, FILE_ADD, KICK, REPLY = 1, 2, 3, 0x8000
 NONE, WRONG_VERSION, MALFORMED, LIMIT, ENGINES, SESSIONS, MEMLOCK, _MEMORY, _RING, _CPU, IDENTITY = range(11)
 FIELDS = ("magic version type status reason lane slot lane_cnt conn_cnt buf_cnt buf_len sq_entries "
-          "pad arena_len channel_len").split()
+          "flags arena_len channel_len").split()
 MESSAGE = struct.Struct("<IHHiIIIIIIIIIQQ")
 CHANNEL = struct.Struct("<IHHIIQQQQI")
-LANE = struct.Struct("<10Q5I")
+LANE = struct.Struct("<10Q6I")
 LANE_FIELDS = ("sqes_off buf_ring_off bufs_off sq_head_off sq_tail_off sq_flags_off cq_head_off cq_tail_off "
-               "cq_flags_off cqes_off sq_entries cq_entries buf_cnt buf_len cpu").split()
+               "cq_flags_off cqes_off sq_entries cq_entries buf_cnt buf_len cpu ring").split()
 F_GET_SEALS, SEALS = 1034, 0x1 | 0x2 | 0x4  # SEAL, SHRINK, GROW
 NEED_WAKEUP = 1
-OP_NOP, OP_ACCEPT, OP_OPENAT, OP_SEND, OP_RECV = 0, 13, 18, 26, 27
+OP_NOP, OP_ACCEPT, OP_OPENAT, OP_SEND, OP_RECV, OP_MSG_RING = 0, 13, 18, 26, 27, 40
+MSG_SEND_FD, FILE_INDEX_ALLOC = 1, 0xFFFFFFFF
+THREADS = 1  # flag of HELLO
 FIXED_FILE, IO_LINK, BUFFER_SELECT = 1 << 0, 1 << 2, 1 << 5
 RECV_MULTISHOT = 1 << 1
 SLOT_CONNS = 16
@@ -55,9 +57,10 @@ def last_cpu():
     return max(os.sched_getaffinity(0))
 
 
-def request(op, *, flags=0, ioprio=0, fd=-1, addr=0, length=0, msg_flags=0, user_data=0, file_index=0):
+def request(op, *, flags=0, ioprio=0, fd=-1, off=0, addr=0, length=0, msg_flags=0, user_data=0, file_index=0, addr3=0):
     """An SQE."""
-    return struct.pack("<BBHiQQIIQHHI16x", op, flags, ioprio, fd, 0, addr, length, msg_flags, user_data, 0, 0, file_index)
+    return struct.pack("<BBHiQQIIQHHIQ8x", op, flags, ioprio, fd, off, addr, length, msg_flags, user_data, 0, 0, file_index,
+                       addr3)
 
 
 class Refused(Exception):
@@ -126,11 +129,11 @@ class App:
             head[0] = (head[0] + 1) & 0xFFFFFFFF
             yield cqe
 
-    def complete(self, user_data, timeout=3.0):
+    def complete(self, user_data, timeout=3.0, lane=0):
         """The result of the request with this user_data."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            for tag, result, _ in self.completions():
+            for tag, result, _ in self.completions(lane):
                 if tag == user_data:
                     return result
             time.sleep(0.001)
@@ -501,6 +504,29 @@ def test_file_add_takes_sockets_only(service):
     app.close()
 
 
+def test_lanes_of_threads_share_cores_and_hand_over_sockets(service):
+    app, (near, far) = App(service.path), socket.socketpair()
+    far.settimeout(5)
+    app.hello(lane_cnt=3, conn_cnt=4, flags=THREADS)
+    assert [lane["cpu"] for lane in app.lanes] == [last_cpu()] * 3
+    app.file_add(near, SLOT_CONNS + 1, lane=0)
+    near.close()
+    for nth in range(5):  # behind the slots that the app deals out, and no more than it may have connections
+        app.submit(request(OP_MSG_RING, fd=app.lanes[2]["ring"], addr=MSG_SEND_FD, addr3=SLOT_CONNS + 1, off=70 + nth,
+                           file_index=FILE_INDEX_ALLOC, user_data=7))
+        assert app.complete(7) == (SLOT_CONNS + 4 + nth if nth < 4 else -23)  # ENFILE
+    assert app.complete(70, lane=2) == SLOT_CONNS + 4
+    arena = app.header["arena_off"]
+    app.memory[arena:arena + 5] = b"hello"
+    app.submit(request(OP_SEND, flags=FIXED_FILE, fd=SLOT_CONNS + 4, addr=app.header["base"] + arena, length=5, user_data=8),
+               lane=2)
+    assert app.complete(8, lane=2) == 5 and far.recv(10) == b"hello"
+    app.submit(request(OP_MSG_RING, fd=0, addr=MSG_SEND_FD, addr3=SLOT_CONNS + 1, file_index=FILE_INDEX_ALLOC, user_data=9))
+    assert app.complete(9) == -77  # EBADFD: not a ring
+    app.close()
+    assert far.recv(1) == b""  # nothing of it stays behind
+
+
 def test_many_sessions(service):
     apps = [App(service.path) for _ in range(64)]
     for app in apps[:20]:
@@ -669,8 +695,8 @@ def cut(app):
 
 @pytest.mark.parametrize("data, want", [
     (message(HELLO, magic=1), (-74, MALFORMED)),
-    (message(HELLO, version=2), (-71, WRONG_VERSION)),
-    (message(HELLO, pad=1), (-74, MALFORMED)),
+    (message(HELLO, version=VERSION + 1), (-71, WRONG_VERSION)),
+    (message(HELLO, flags=2), (-22, LIMIT)),
     (message(HELLO, status=-1), (-74, MALFORMED)),
     (message(HELLO, channel_len=1), (-74, MALFORMED)),
     (message(0), (-74, MALFORMED)),

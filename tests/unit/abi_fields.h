@@ -8,14 +8,14 @@
 	X(sc_lane, sqes_off) X(sc_lane, buf_ring_off) X(sc_lane, bufs_off) X(sc_lane, sq_head_off)                   \
 	X(sc_lane, sq_tail_off) X(sc_lane, sq_flags_off) X(sc_lane, cq_head_off) X(sc_lane, cq_tail_off)             \
 	X(sc_lane, cq_flags_off) X(sc_lane, cqes_off) X(sc_lane, sq_entries) X(sc_lane, cq_entries)                  \
-	X(sc_lane, buf_cnt) X(sc_lane, buf_len) X(sc_lane, cpu) X(sc_lane, pad)                                      \
+	X(sc_lane, buf_cnt) X(sc_lane, buf_len) X(sc_lane, cpu) X(sc_lane, ring) X(sc_lane, pad)                                      \
 	X(sc_channel, magic) X(sc_channel, version) X(sc_channel, lane_cnt) X(sc_channel, header_len)                \
 	X(sc_channel, features) X(sc_channel, channel_len) X(sc_channel, base) X(sc_channel, arena_off)              \
 	X(sc_channel, arena_len) X(sc_channel, conn_cnt) X(sc_channel, pad) X(sc_channel, lane)                      \
 	X(sc_ctl_msg, magic) X(sc_ctl_msg, version) X(sc_ctl_msg, type) X(sc_ctl_msg, status)                        \
 	X(sc_ctl_msg, reason) X(sc_ctl_msg, lane) X(sc_ctl_msg, slot) X(sc_ctl_msg, lane_cnt)                        \
 	X(sc_ctl_msg, conn_cnt) X(sc_ctl_msg, buf_cnt) X(sc_ctl_msg, buf_len) X(sc_ctl_msg, sq_entries)              \
-	X(sc_ctl_msg, pad) X(sc_ctl_msg, arena_len) X(sc_ctl_msg, channel_len)                                       \
+	X(sc_ctl_msg, flags) X(sc_ctl_msg, arena_len) X(sc_ctl_msg, channel_len)                                       \
 	X(sc_steering, schema) X(sc_steering, seed) X(sc_constants, modules) X(sc_steering, cpus)                       \
 	X(sc_service_key, family) X(sc_service_key, protocol) X(sc_service_key, port) X(sc_service_key, addr)        \
 	X(sc_service, row)                                                                                           \

@@ -98,7 +98,7 @@ static const struct {
 } bad[] = {
 /* clang-format off */
 #define BAD(field, val, error) { offsetof(struct sc_channel, field), sizeof(((struct sc_channel *)0)->field), val, error }
-	BAD(magic, 0, -EPROTO), BAD(magic, 0x12345678, -EPROTO), BAD(version, 0, -EPROTO), BAD(version, 2, -EPROTO),
+	BAD(magic, 0, -EPROTO), BAD(magic, 0x12345678, -EPROTO), BAD(version, 0, -EPROTO), BAD(version, SC_ABI_VERSION + 1, -EPROTO),
 	BAD(lane_cnt, 0, -EBADMSG), BAD(lane_cnt, SC_LANES_MAX + 1, -EBADMSG), BAD(lane_cnt, 65535, -EBADMSG),
 	BAD(lane_cnt, 2, -EBADMSG), BAD(header_len, 0, -EBADMSG), BAD(header_len, 64, -EBADMSG),
 	BAD(features, 4, -EBADMSG), BAD(features, 1U << 31, -EBADMSG),

@@ -13,11 +13,11 @@
 static const __u64 pages[] = { 4096, 16384, 65536 };
 
 static const struct sc_wish wishes[] = {
-	{ 1, 1, 1, SC_BUF_LEN_MIN, SC_SQ_ENTRIES_MIN, 1 },
-	{ 1, 4096, 1024, 4096, 1024, 16 << 20 },
-	{ SC_LANES_MAX, 4096, 1024, 4096, 1024, 16 << 20 },
-	{ 2, SC_CONNS_MAX, 4096, 2048, SC_SQ_ENTRIES_MAX, 12345 },
-	{ 1, SC_CONNS_MAX, SC_BUFS_MAX, SC_BUF_LEN_MAX, SC_SQ_ENTRIES_MAX, SC_ARENA_LEN_MAX },
+	{ 1, 1, 1, SC_BUF_LEN_MIN, SC_SQ_ENTRIES_MIN, 1, false },
+	{ 1, 4096, 1024, 4096, 1024, 16 << 20, false },
+	{ SC_LANES_MAX, 4096, 1024, 4096, 1024, 16 << 20, false },
+	{ 2, SC_CONNS_MAX, 4096, 2048, SC_SQ_ENTRIES_MAX, 12345, true },
+	{ 1, SC_CONNS_MAX, SC_BUFS_MAX, SC_BUF_LEN_MAX, SC_SQ_ENTRIES_MAX, SC_ARENA_LEN_MAX, false },
 };
 
 static void check(const struct sc_wish *wish, __u64 page)
@@ -50,7 +50,7 @@ static void test_areas(void **state)
 
 static void test_too_long(void **state)
 {
-	struct sc_wish wish = { 2, 64, SC_BUFS_MAX, SC_BUF_LEN_MAX, 64, 1 };
+	struct sc_wish wish = { 2, 64, SC_BUFS_MAX, SC_BUF_LEN_MAX, 64, 1, false };
 	struct sc_layout layout;
 
 	(void)state;
@@ -61,7 +61,7 @@ static void test_too_long(void **state)
 
 static void test_completion_queue(void **state)
 {
-	struct sc_wish wish = { 1, 4096, 1024, 4096, 1024, 4096 };
+	struct sc_wish wish = { 1, 4096, 1024, 4096, 1024, 4096, false };
 	struct sc_layout layout;
 
 	(void)state;

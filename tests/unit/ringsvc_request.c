@@ -47,7 +47,6 @@ static const struct bad_field {
 	BAD(SC_CTL_HELLO, reason, 1),
 	BAD(SC_CTL_HELLO, lane, 1),
 	BAD(SC_CTL_HELLO, slot, 1),
-	BAD(SC_CTL_HELLO, pad, 1),
 	BAD(SC_CTL_HELLO, channel_len, 1),
 	BAD(SC_CTL_FILE_ADD, status, 1),
 	BAD(SC_CTL_FILE_ADD, reason, 1),
@@ -56,12 +55,12 @@ static const struct bad_field {
 	BAD(SC_CTL_FILE_ADD, buf_cnt, 1),
 	BAD(SC_CTL_FILE_ADD, buf_len, 1),
 	BAD(SC_CTL_FILE_ADD, sq_entries, 1),
-	BAD(SC_CTL_FILE_ADD, pad, 1),
+	BAD(SC_CTL_FILE_ADD, flags, 1),
 	BAD(SC_CTL_FILE_ADD, arena_len, 1),
 	BAD(SC_CTL_FILE_ADD, channel_len, 1),
 	BAD(SC_CTL_KICK, slot, 1),
 	BAD(SC_CTL_KICK, lane_cnt, 1),
-	BAD(SC_CTL_KICK, pad, 1),
+	BAD(SC_CTL_KICK, flags, 1),
 #undef BAD
 };
 
@@ -146,6 +145,9 @@ static const struct bound {
 	BOUND(arena_len, SC_ARENA_LEN_MAX, 0),
 	BOUND(arena_len, SC_ARENA_LEN_MAX + 1, -EINVAL),
 	BOUND(arena_len, ~0ULL, -EINVAL),
+	BOUND(flags, SC_HELLO_THREADS, 0),
+	BOUND(flags, SC_HELLO_THREADS << 1, -EINVAL),
+	BOUND(flags, ~0U, -EINVAL),
 #undef BOUND
 };
 
@@ -178,6 +180,11 @@ static void test_defaults(void **state)
 	msg.lane_cnt = 5; // more than there are cores
 	assert_int_equal(sc_request_wish(&msg, 3, &wish), 0);
 	assert_int_equal(wish.lane_cnt, 3);
+	assert_int_equal(sc_wish_slot_cnt(&wish), SC_SLOT_CONNS + 4096);
+	msg.flags = SC_HELLO_THREADS; // they share cores, and have room for what others hand over
+	assert_int_equal(sc_request_wish(&msg, 3, &wish), 0);
+	assert_int_equal(wish.lane_cnt, 5);
+	assert_int_equal(sc_wish_slot_cnt(&wish), SC_SLOT_CONNS + 2 * 4096);
 }
 
 int main(void)
