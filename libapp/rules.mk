@@ -4,7 +4,7 @@ libapp_src := $(wildcard libapp/*.c)
 libapp_libs := -luring
 
 tests += app arena channel conn control random
-app_src := tests/unit/app.c tests/unit/app_peer.c tests/unit/app_service.c
+app_src := tests/unit/app.c tests/unit/app_server.c tests/unit/app_peer.c tests/unit/app_service.c
 app_libs := $(libapp) -lpthread
 arena_src := tests/unit/arena.c
 arena_objs := libapp/arena.c

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * libapp against a real engine and real sockets on loopback: every scenario on the local engine and, with a ringsvc
- * of its own, on the direct one.
- */
+/* libapp against a real engine and real sockets on loopback: every scenario on each engine. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,100 +19,9 @@
 #include <sidecore/app.h>
 
 #include "app_peer.h"
-#include "app_service.h"
+#include "app_server.h"
 
-enum { EVENTS = 64, PATIENCE_S = 30, MB = 1 << 20 };
-
-struct server {
-	struct sc_session *session;
-	struct sc_listener *listener;
-	void (*handle)(struct server *server, struct sc_event *event);
-	struct sc_conn *held_conn; /* scenario's own */
-	void *held[4096];
-	unsigned int held_cnt;
-	unsigned int accepted, closed, sent, ends, errors;
-	int last_error, last_sent;
-	uint64_t bytes;
-	uint64_t next_tag;
-	char *mem;
-};
-
-static enum sc_engine engine_under_test;
-
-static void server_open(struct server *server, struct sc_options *options,
-			void (*handle)(struct server *, struct sc_event *))
-{
-	options->engine = engine_under_test;
-	options->socket_path = service_path();
-	options->lanes = 1;
-	*server = (struct server){ .handle = handle };
-	if (sc_open(options, &server->session))
-		fail_msg("%s", sc_reason());
-	if (sc_listen(server->session, "127.0.0.1", 0, 0, &server->listener))
-		fail_msg("%s", sc_reason());
-}
-
-static void count(struct server *server, const struct sc_event *event)
-{
-	switch (event->type) {
-	case SC_EVENT_ACCEPT:
-		server->accepted++;
-		break;
-	case SC_EVENT_RECV:
-		server->bytes += event->len;
-		server->ends += !event->len;
-		break;
-	case SC_EVENT_SENT:
-		server->sent++;
-		server->last_sent = event->result;
-		break;
-	case SC_EVENT_ERROR:
-		server->errors++;
-		server->last_error = event->result;
-		break;
-	case SC_EVENT_CLOSED:
-		server->closed++;
-		break;
-	case SC_EVENT_LOST:
-		fail_msg("engine lost: %d", event->result);
-	}
-}
-
-/* One turn of the server; returns the number of events. */
-static int turn(struct server *server, int timeout_ms)
-{
-	struct sc_event events[EVENTS];
-	int cnt = sc_wait(server->session, events, EVENTS, timeout_ms);
-
-	assert_true(cnt >= 0 || cnt == -EINTR); /* the kernel may still be ending the ring of the test before */
-	for (int i = 0; i < cnt; i++) {
-		count(server, &events[i]);
-		server->handle(server, &events[i]);
-	}
-	return cnt;
-}
-
-#define turn_until(server, condition)                                   \
-	do {                                                            \
-		time_t end_ = time(NULL) + PATIENCE_S;                  \
-		while (!(condition)) {                                  \
-			(void)turn(server, 20);                         \
-			if (time(NULL) > end_)                          \
-				fail_msg("never came: %s", #condition); \
-		}                                                       \
-	} while (0)
-
-/* Runs the server until the peer is through, then everything must be closed. */
-static void serve(struct server *server, int (*run)(struct peer *), void *arg)
-{
-	struct peer peer;
-
-	peer_start(&peer, sc_listener_port(server->listener), run, arg);
-	turn_until(server, peer_done(&peer));
-	assert_int_equal(peer_join(&peer), 0);
-	turn_until(server, server->closed == server->accepted);
-	sc_close_session(server->session);
-}
+enum { MB = 1 << 20 };
 
 /* Echo: from the receive buffer itself, released when sent. */
 static void echo(struct server *server, struct sc_event *event)
@@ -704,38 +610,6 @@ static void test_strerror(void **state)
 	assert_string_equal(sc_strerror(INT_MIN), "an error without a name");
 }
 
-static int setup_local(void **state)
-{
-	(void)state;
-	engine_under_test = SC_ENGINE_LOCAL;
-	return 0;
-}
-
-static int setup_direct(void **state)
-{
-	(void)state;
-	engine_under_test = SC_ENGINE_DIRECT;
-	return service_start();
-}
-
-static int teardown_direct(void **state)
-{
-	(void)state;
-	service_stop();
-	return 0;
-}
-
-/* As on kernels before 6.13: sockets are descriptors, not slots. */
-static int setup_local_descriptors(void **state)
-{
-	return setenv("SIDECORE_DESCRIPTORS", "1", 1) ? -1 : setup_local(state);
-}
-
-static int setup_direct_descriptors(void **state)
-{
-	return setenv("SIDECORE_DESCRIPTORS", "1", 1) ? -1 : setup_direct(state);
-}
-
 #define SCENARIOS                                                                                                    \
 	cmocka_unit_test(test_echo), cmocka_unit_test(test_stream), cmocka_unit_test(test_few_buffers),              \
 		cmocka_unit_test(test_unread_does_not_starve), cmocka_unit_test(test_order),                         \
@@ -748,13 +622,6 @@ static int setup_direct_descriptors(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest scenarios[] = { SCENARIOS };
-	int failed;
 
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	failed = cmocka_run_group_tests_name("local", scenarios, setup_local, NULL);
-	failed += cmocka_run_group_tests_name("direct", scenarios, setup_direct, teardown_direct);
-	failed += cmocka_run_group_tests_name("local, descriptors", scenarios, setup_local_descriptors, NULL);
-	return failed +
-	       cmocka_run_group_tests_name("direct, descriptors", scenarios, setup_direct_descriptors, teardown_direct);
+	return server_run(scenarios, sizeof(scenarios) / sizeof(*scenarios), argc > 1 ? argv[1] : NULL);
 }
