@@ -12,11 +12,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "demo"))
 
 # pylint: disable=wrong-import-position
 import core
+import libapp
 from rig import machine, servers
 from rig.network import joined
 from rig.trouble import Failure, guarded
 
-BENCHMARKS = {"core": core}
+BENCHMARKS = {"core": core, "libapp": libapp}
 
 
 def parse_options():

@@ -8,6 +8,7 @@ it runs where the server's packets are sent, and takes about 0.3 µs of that cor
 
 import contextlib
 import json
+import operator
 import time
 
 from rig import servers
@@ -26,11 +27,11 @@ COUNTS = ("errors", "stalled", "lost", "retransmits")
 MARGIN_S = 0.25  # the cores are watched for so much less than the load lasts, on each side
 
 
-def start_load(network, roles, stack, size, seconds):
+def start_load(network, roles, stack, size, seconds, warmup_s):
     xdpload = network.client.start(
         stack, "xdpload", servers.binary("xdpload"), "--iface", network.client.ifname, "--target",
         f"{network.server.ip4}:{servers.PORT}", "--path", f"/{size}", "--connections", CONNECTIONS, "--duration",
-        seconds + 2 * MARGIN_S, "--warmup", WARMUP_S, "--cpu", roles.client, "--json", cpu=roles.client)
+        seconds + 2 * MARGIN_S, "--warmup", warmup_s, "--cpu", roles.client, "--json", cpu=roles.client)
     wait_attached(network, xdpload)
     return xdpload
 
@@ -60,10 +61,10 @@ def finish_load(xdpload, name, size, seconds):
     return report
 
 
-def measure(network, roles, name, size, seconds, server):
+def measure(network, roles, name, size, seconds, server, warmup_s=WARMUP_S):
     with contextlib.ExitStack() as stack:
-        xdpload = start_load(network, roles, stack, size, seconds)
-        time.sleep(WARMUP_S + MARGIN_S)
+        xdpload = start_load(network, roles, stack, size, seconds, warmup_s)
+        time.sleep(warmup_s + MARGIN_S)
         meter = Meter(roles.app, server.process.pid, server.poller_pids())
         time.sleep(seconds)
         usage = meter.stop()
@@ -84,8 +85,6 @@ def measure(network, roles, name, size, seconds, server):
     }
 
 
-
-
 def make_rows(samples):
     rows = [{"name": name, "file_bytes": size, "connections": CONNECTIONS, "rounds": len(each), **merge(each, COUNTS)}
             for (name, size), each in samples.items()]
@@ -96,7 +95,7 @@ def make_rows(samples):
 
 
 def target(name, value, relation, wanted):
-    holds = value >= wanted if relation == ">=" else value == wanted
+    holds = {">=": operator.ge, "<=": operator.le, "==": operator.eq}[relation](value, wanted)
     return {"name": name, "value": value, "relation": relation, "target": wanted, "holds": holds}
 
 

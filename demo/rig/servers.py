@@ -15,9 +15,10 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SIDECORE_BUILD") or REPO / "build").resolve()
 PORT = 8080
 
-# name: (as a reader knows it, program, options)
+# name: (as a reader knows it, web server, its options)
 SERVERS = {
     "epoll": ("epoll", "httpd_epoll", []),
+    "epoll2": ("epoll, both cores", "httpd_epoll", ["--workers", 2]),
     "uring": ("io_uring inline", "httpd_uring", []),
     "local": ("libapp local", "httpd", ["--engine", "local"]),
     "direct": ("libapp direct", "httpd", ["--engine", "direct"]),
@@ -70,11 +71,12 @@ def loader(network, *args):
 
 
 @contextlib.contextmanager
-def steered(network, cpu):
-    """XDP moves the packets of the service to `cpu`, the stock kernel moves none."""
+def steered(network, cpus):
+    """XDP moves the packets of the service to the CPUs of this list, the stock kernel moves none."""
     try:
         network.server.receive_on(None)
-        loader(network, "attach", network.server.ifname, "--cpus", cpu, "--mode", "native", "--service", f"tcp/{PORT}")
+        loader(network, "attach", network.server.ifname, "--cpus", cpus, "--mode", "native", "--service",
+               f"tcp/{PORT}")
         yield
     finally:
         if list(network.bpffs.iterdir()):
@@ -116,25 +118,34 @@ def wait_port_free(network, timeout_s=2):
         time.sleep(0.01)
 
 
+def cores(name, roles):
+    """(where the server runs, where its packets are received)"""
+    if name == "epoll2":
+        return (f"{roles.app},{roles.service}",) * 2
+    return roles.app, roles.service if name == "direct" else roles.app
+
+
 @contextlib.contextmanager
-def serving(network, roles, name, site, xdp):
+def serving(network, roles, name, site, xdp, command=None):
     """One server for the time of a `with`, pinned to the application's core, its packets to the core that serves them.
 
     xdp: steered by XDP, else by RPS. The dedicated core of `direct` cannot do without.
+    command: another program that takes the same options, and more options, in place of a web server for `site`.
     """
     _, program, options = SERVERS[name]
+    program, more = command or (program, ["--root", site.root])
+    cpus, receive_cpus = cores(name, roles)
     with contextlib.ExitStack() as stack:
         broker, extra = None, []
         if name == "direct":
             broker, extra = start_ringsvc(network, stack, roles.service)
         if xdp or name == "direct":
-            stack.enter_context(steered(network, roles.service if name == "direct" else roles.app))
+            stack.enter_context(steered(network, receive_cpus))
         else:
-            network.server.receive_on(roles.app)
+            network.server.receive_on(receive_cpus)
         wait_port_free(network)
         process = network.server.start(stack, program, public_copy(network, program), *options, *extra,
-                                       "--address", "::", "--port", PORT, "--root", site.root,
-                                       cpu=roles.app, unprivileged=True)
+                                       "--address", "::", "--port", PORT, *more, cpu=cpus, unprivileged=True)
         process.wait_for("listening on")
         yield Server(network, process, broker)
         process.check()

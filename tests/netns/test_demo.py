@@ -100,6 +100,19 @@ def test_bench_core(build):
     assert all({"name", "value", "relation", "target", "holds"} == target.keys() for target in result["targets"])
 
 
+def test_bench_libapp(build):
+    process = start(build, "bench/bench.py", "libapp", "--quick")
+    code, out, err = finish(process)
+    assert (code, err) == (0, "")
+    assert_no_traces(process.pid)
+    assert "epoll : direct" in out
+    result = json.loads((build / "bench/libapp.json").read_text())
+    for operation in ("send", "receive", "round trip", "accept, close", "request", "connection, request"):
+        assert set(SERVERS) <= {row["name"] for row in result["rows"] if row["operation"] == operation}
+    assert all(row["ops_per_s"] > 0 and row["app_core_us_per_op"] > 0 and not row["errors"] for row in result["rows"])
+    assert [target["holds"] for target in result["targets"] if target["name"].startswith("errors")] == [True]
+
+
 @pytest.mark.parametrize("script, name, args", [
     ("demo/demo.py", "demo", ["--seconds", "0"]),
     ("demo/demo.py", "demo", ["--bogus"]),

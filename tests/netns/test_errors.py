@@ -17,7 +17,8 @@ import pytest
 
 from tools import NOBODY, PORT, SERVICE_CPU, Httpd, Ringsvc, in_namespace
 
-PROGRAMS = ["sidecore-loader", "sidecore-ringsvc", "httpd", "echo", "httpd_epoll", "httpd_uring", "xdpload"]
+PROGRAMS = ["sidecore-loader", "sidecore-ringsvc", "httpd", "echo", "httpd_epoll", "httpd_uring", "xdpload",
+            "ops_epoll", "ops_libapp", "sockload"]
 HELLO_REPLY = struct.Struct("<IHHiIIIIIIIIIQQ")
 CHANNEL = struct.Struct("<IHHII")
 CHANNEL_LEN = 1 << 20
