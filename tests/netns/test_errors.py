@@ -15,6 +15,7 @@ import threading
 
 import pytest
 
+from conftest import REPO
 from tools import NOBODY, PORT, SERVICE_CPU, Httpd, Ringsvc, in_namespace
 
 PROGRAMS = ["sidecore-loader", "sidecore-ringsvc", "httpd", "echo", "httpd_epoll", "httpd_uring", "xdpload",
@@ -22,6 +23,7 @@ PROGRAMS = ["sidecore-loader", "sidecore-ringsvc", "httpd", "echo", "httpd_epoll
 HELLO_REPLY = struct.Struct("<IHHiIIIIIIIIIQQ")
 CHANNEL = struct.Struct("<IHHII")
 CHANNEL_LEN = 1 << 20
+ABI_VERSION = int(re.search(r"SC_ABI_VERSION = (\d+)", (REPO / "include/sidecore/abi.h").read_text())[1])
 REGISTER_PBUF_RING = 22
 
 
@@ -232,11 +234,11 @@ def fake_service(lab, answer):
         thread.join()
 
 
-def reply(status=0, reason=0, version=1, magic=0x4C544353, lanes=1):
+def reply(status=0, reason=0, version=ABI_VERSION, magic=0x4C544353, lanes=1):
     return HELLO_REPLY.pack(magic, version, 0x8001, status, reason, 0, 0, lanes, 0, 0, 0, 0, 0, 0, CHANNEL_LEN)
 
 
-def channel(magic=0x4E484353, version=1, header_len=64 + 16 * 112, seal=True):
+def channel(magic=0x4E484353, version=ABI_VERSION, header_len=64 + 16 * 112, seal=True):
     """What a service hands out for one lane: memfd with this header, completion and doorbell."""
     memfd = os.memfd_create("fake", os.MFD_ALLOW_SEALING)
     os.truncate(memfd, CHANNEL_LEN)
@@ -248,7 +250,7 @@ def channel(magic=0x4E484353, version=1, header_len=64 + 16 * 112, seal=True):
 
 @pytest.mark.parametrize("answer, words", [
     (lambda: (reply(), channel(magic=0x12345678)), ["wrong magic 0x12345678", "expected 0x4e484353"]),
-    (lambda: (reply(), channel(version=7)), ["version 7", "1", "one release"]),
+    (lambda: (reply(), channel(version=7)), ["version 7", str(ABI_VERSION), "one release"]),
     (lambda: (reply(), channel(header_len=64)), ["out of bounds|length", "one release"]),
     (lambda: (reply(), channel()), ["out of bounds|length", "one release"]),  # all else is zero
     (lambda: (reply(), channel(seal=False)), ["not sealed"]),
