@@ -29,7 +29,7 @@
 #
 # Names are unique over programs, tests and libs. Every tests/*.sh is run by `make test` too. Code gets SC_VERSION (a string)
 # and _GNU_SOURCE. libapp/, loader/ and ringsvc/ use nothing of each other: tests/layers.sh reads the dependency files.
-# Installed as well: include/sidecore/*.h, docs/man/*.[1-8], pkg/*.pc.in, ringsvc/*.service (@bindir@ filled in), and what
+# Installed as well: include/sidecore/*.h, docs/man/*.[1-8], pkg/*.pc.in, ringsvc/ and pkg/*.service (@bindir@ filled in), and what
 # sidecore-loader writes for the completion of its command line. It fills in its own man page, too.
 
 .DEFAULT_GOAL := all
@@ -235,7 +235,7 @@ installed := $(foreach p,$(filter sidecore-%,$(programs)),755:$(O)/bin/$p:$(bind
 	$(foreach h,$(wildcard include/sidecore/*.h),644:$h:$(includedir)/sidecore/$(notdir $h)) \
 	$(foreach m,$(filter-out docs/man/sidecore-loader.8,$(wildcard docs/man/*.[1-8])) $(manual),644:$m:$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 	$(foreach c,$(if $(libs),$(wildcard pkg/*.pc.in)),644:$c:$(libdir)/pkgconfig/$(notdir $(basename $c))) \
-	$(foreach u,$(wildcard ringsvc/*.service),644:$u:$(unitdir)/$(notdir $u)) \
+	$(foreach u,$(wildcard ringsvc/*.service pkg/*.service),644:$u:$(unitdir)/$(notdir $u)) \
 	$(foreach c,$(completions),644:$c:$($(patsubst $(O)/completions/%/,%,$(dir $c))_dir)/$(notdir $c))
 links := $(libs:%=$(libdir)/%.so)
 fill := sed -e 's|@prefix@|$(PREFIX)|g' -e 's|@bindir@|$(bindir)|g' -e 's|@libdir@|$(libdir)|g' \

@@ -34,9 +34,9 @@ static const struct argp_option common_options[] = {
 	{ 0 },
 };
 
-static const struct argp common_argp = { .options = common_options, .parser = parse_common };
+const struct argp sc_common_argp = { .options = common_options, .parser = parse_common };
 
-const struct argp_child sc_common_children[] = { { .argp = &common_argp }, { 0 } };
+const struct argp_child sc_common_children[] = { { .argp = &sc_common_argp }, { 0 } };
 
 void sc_cli_parse(const struct argp *argp, int argc, char **argv, struct sc_common *input)
 {

@@ -14,6 +14,7 @@ struct sc_common {
 	const char *bpffs;
 };
 
+extern const struct argp sc_common_argp;
 extern const struct argp_child sc_common_children[];
 
 /* Parses or exits. The first member of *input must be a struct sc_common; its defaults are set here. */

@@ -24,7 +24,7 @@ static void add_options(const struct argp *argp)
 			.letter = option->key < 0x80 && isprint(option->key) ? (char)option->key : 0,
 			.arg = option->arg,
 			.help = option->doc,
-			.common = argp == sc_common_children[0].argp,
+			.common = argp == &sc_common_argp,
 		};
 	for (child = argp->children; child && child->argp; child++)
 		add_options(child->argp);

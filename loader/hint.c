@@ -6,6 +6,7 @@
 
 #include "hint.h"
 #include "log.h"
+#include "pins.h"
 
 static const char *const step_names[] = {
 	[SC_STEP_LOAD] = "cannot load the BPF programs",
@@ -13,6 +14,7 @@ static const char *const step_names[] = {
 	[SC_STEP_ATTACH_SKB] = "cannot attach in skb mode",
 	[SC_STEP_PIN] = "cannot pin",
 	[SC_STEP_MAPS] = "cannot fill the maps",
+	[SC_STEP_LISTS] = "cannot change the lists",
 	[SC_STEP_SWAP] = "cannot exchange the programs",
 };
 
@@ -48,9 +50,15 @@ static const struct {
 	{ SC_STEP_MAPS, ENOMEM, NULL, "free memory, or attach with fewer CPUs" },
 	{ SC_STEP_MAPS, ENOSPC, NULL, "256 services are the limit: delete one first" },
 	{ SC_STEP_MAPS, 0, NULL, "detach, then attach again" },
+	{ SC_STEP_LISTS, EPERM, NULL, "run it as root outside a user namespace" },
+	{ SC_STEP_LISTS, ENOMEM, NULL, "free memory, or join prefixes" },
+	{ SC_STEP_LISTS, ENOSPC, NULL, "200000 prefixes on both lists are the limit: join prefixes, or delete some" },
+	{ SC_STEP_LISTS, 0, NULL, "detach, then attach again" },
 	{ SC_STEP_SWAP, EPERM, NULL, "run it as root outside a user namespace, with kernel lockdown off" },
 	{ SC_STEP_SWAP, 0, NULL, "detach, then attach again" },
 };
+
+_Static_assert(SC_STEER_SERVICES_MAX == 256 && SC_STEER_LIST_MAX == 200000, "limits in the hints");
 
 const char *sc_hint_fix(enum sc_step step, int err)
 {

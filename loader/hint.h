@@ -9,6 +9,7 @@ enum sc_step {
 	SC_STEP_ATTACH_SKB,
 	SC_STEP_PIN,
 	SC_STEP_MAPS,
+	SC_STEP_LISTS,
 	SC_STEP_SWAP,
 };
 

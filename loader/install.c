@@ -8,7 +8,6 @@
 #include "log.h"
 #include "modules.h"
 #include "object.h"
-#include "services.h"
 #include "steering.h"
 #include "swap.h"
 #include "target.h"
@@ -36,15 +35,6 @@ static int check_foreign(const struct sc_place *place)
 	return -EBUSY;
 }
 
-static int add_services(const struct sc_pins *pins, const struct sc_plan *plan)
-{
-	int i, err = 0;
-
-	for (i = 0; i < plan->spec_cnt && !err; i++)
-		err = sc_services_add(pins, &plan->specs[i]);
-	return err;
-}
-
 static bool mode_is_refused(int err)
 {
 	return err == -EOPNOTSUPP || err == -ERANGE || err == -EINVAL || err == -ENOSPC || err == -ENOMEM;
@@ -68,14 +58,27 @@ static int bind_device(const struct sc_place *place, struct sc_pins *pins, enum 
 	return 0;
 }
 
-/* Everything is in the maps before the first packet meets the program. */
-static int fill_maps(const struct sc_pins *pins, const struct sc_plan *plan)
+/* Loads programs with the modules of the plan, and fills maps of their own before the first packet meets them. */
+static int load_filled(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan,
+		       enum sc_mode mode, __u32 modules)
 {
 	int err;
 
+	err = sc_object_load(pins, mode, modules);
+	if (err) {
+		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
+		return err;
+	}
+	err = sc_plan_prepare(plan, pins);
+	if (err) {
+		sc_hint_error(place->ifname, SC_STEP_LISTS, err);
+		return err;
+	}
 	err = sc_steering_init(pins);
-	err = err ?: add_services(pins, plan);
-	return err ?: sc_steering_set_cpus(pins, &plan->cpus);
+	err = err ?: sc_plan_carry_out(plan, pins);
+	if (err)
+		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
+	return err;
 }
 
 static int attach_in_mode(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan,
@@ -90,16 +93,9 @@ static int attach_in_mode(const struct sc_place *place, struct sc_pins *pins, co
 		sc_hint_error(place->dir, SC_STEP_PIN, err);
 		return err;
 	}
-	err = sc_object_load(pins, mode, 0);
-	if (err) {
-		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
+	err = load_filled(place, pins, plan, mode, sc_plan_modules(plan, 0));
+	if (err)
 		goto err_dir;
-	}
-	err = fill_maps(pins, plan);
-	if (err) {
-		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
-		goto err_dir;
-	}
 	err = sc_pins_store(pins, place->dir);
 	if (err) {
 		sc_hint_error(place->dir, SC_STEP_PIN, err);
@@ -179,12 +175,16 @@ static int attach_again(const struct sc_place *place, struct sc_pins *pins, cons
 		sc_hint_error(place->ifname, SC_STEP_SWAP, err);
 		return err;
 	}
-	err = sc_swap_init(&swap, place, pins, modules);
+	err = sc_plan_prepare(plan, pins);
+	if (err) {
+		sc_hint_error(place->ifname, SC_STEP_LISTS, err);
+		return err;
+	}
+	err = sc_swap_init(&swap, place, pins, sc_plan_modules(plan, modules));
 	if (err)
 		return err;
 	sc_swap_exit(&swap);
-	err = add_services(pins, plan);
-	err = err ?: sc_steering_set_cpus(pins, &plan->cpus);
+	err = sc_plan_carry_out(plan, pins);
 	if (err)
 		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
 	return err;
@@ -234,13 +234,5 @@ int sc_install_try(const struct sc_place *place, struct sc_pins *pins, const str
 	err = check_place(place, ret_mode, ret_attached, &modules);
 	if (err)
 		return err;
-	err = sc_object_load(pins, *ret_mode, modules);
-	if (err) {
-		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
-		return err;
-	}
-	err = fill_maps(pins, plan);
-	if (err)
-		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
-	return err;
+	return load_filled(place, pins, plan, *ret_mode, sc_plan_modules(plan, modules));
 }

@@ -3,19 +3,9 @@
 #ifndef SC_LOADER_INSTALL_H
 #define SC_LOADER_INSTALL_H
 
-#include <sched.h>
-
-#include "device.h"
 #include "pins.h"
 #include "place.h"
-#include "spec.h"
-
-struct sc_plan {
-	cpu_set_t cpus;
-	enum sc_mode mode;
-	int spec_cnt;
-	struct sc_spec specs[SC_STEER_SERVICES_MAX];
-};
+#include "plan.h"
 
 /*
  * Carries the plan out: attaches to a free device with all maps filled before, or changes one that is attached without

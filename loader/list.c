@@ -53,19 +53,6 @@ static void take_file(struct sc_target *target, const char *text, struct argp_st
 
 static const struct sc_operand operand_file = { "FILE", "file", take_file };
 
-static void say_error(const char *object, int err)
-{
-	if (err == -ENOSPC)
-		sc_error("%s: %d prefixes on both lists are the limit; join prefixes, or delete some", object,
-			 SC_STEER_LIST_MAX);
-	else if (err == -EPERM)
-		sc_error("%s: the list in use cannot be opened: %s; run it as root outside a user namespace", object,
-			 strerror(-err));
-	else
-		sc_hint_error(object, SC_STEP_MAPS, err);
-}
-
-/* Lists without a prefix cost nothing. */
 static int switch_module(const struct sc_place *place, struct sc_pins *pins)
 {
 	return sc_modules_switch(place, pins, SC_MODULE_LISTS, sc_lists_any(pins));
@@ -86,7 +73,7 @@ static int list_add(int argc, char **argv)
 	if (!err) {
 		err = sc_lists_add(&pins, list, &options.prefixes);
 		if (err)
-			say_error(place.ifname, err);
+			sc_hint_error(place.ifname, SC_STEP_LISTS, err);
 		else
 			err = switch_module(&place, &pins);
 		sc_target_close(&place, &pins);
@@ -107,7 +94,7 @@ static int delete_all(const struct sc_place *place, const struct sc_pins *pins, 
 			sc_error("%s: not on the list; see sidecore-loader %s list %s", text, list_name(),
 				 place->ifname);
 		else if (err)
-			say_error(text, err);
+			sc_hint_error(text, SC_STEP_LISTS, err);
 	}
 	return err;
 }
@@ -158,7 +145,7 @@ static int list_list(int argc, char **argv)
 		return SC_EXIT_FAILURE;
 	err = sc_lists_read(&pins, list, &options.prefixes);
 	if (err)
-		say_error(place.ifname, err);
+		sc_hint_error(place.ifname, SC_STEP_LISTS, err);
 	else if (options.target.json)
 		err = print_json(&place, &options.prefixes);
 	else
@@ -167,53 +154,6 @@ static int list_list(int argc, char **argv)
 	sc_target_close(&place, &pins);
 	sc_prefixes_free(&options.prefixes);
 	return err ? SC_EXIT_FAILURE : SC_EXIT_OK;
-}
-
-/* A word on a line, behind which a comment may stand. Says what is wrong with it. */
-static int read_line(struct options *options, char *line, int number)
-{
-	struct sc_list_key prefix;
-	char *word;
-	int err;
-
-	line[strcspn(line, "#\n")] = '\0';
-	word = strtok(line, " \t\r");
-	if (!word)
-		return 0;
-	err = sc_prefix_parse(word, &prefix);
-	if (err || strtok(NULL, " \t\r")) {
-		sc_error("%s:%d: %s; write one prefix per line, such as 192.0.2.0/24, and comments behind #",
-			 options->file, number,
-			 err == -EDOM ? "a prefix with bits set beyond its length" : "not a prefix");
-		return -EINVAL;
-	}
-	err = sc_prefixes_append(&options->prefixes, &prefix);
-	if (err)
-		sc_error("%s:%d: %s; free memory", options->file, number, strerror(-err));
-	return err;
-}
-
-static int read_file(struct options *options)
-{
-	bool standard = !strcmp(options->file, "-");
-	FILE *file = standard ? stdin : fopen(options->file, "re");
-	int number = 0, err = 0;
-	char line[256];
-
-	if (!file) {
-		err = -errno;
-		sc_error("%s: %s; name a file of prefixes, or - for standard input", options->file, strerror(-err));
-		return err;
-	}
-	while (!err && fgets(line, sizeof(line), file))
-		err = read_line(options, line, ++number);
-	if (!err && ferror(file)) {
-		err = -EIO;
-		sc_error("%s: cannot be read; name a file of prefixes, or - for standard input", options->file);
-	}
-	if (!standard)
-		fclose(file);
-	return err;
 }
 
 static int list_import(int argc, char **argv)
@@ -229,12 +169,12 @@ static int list_import(int argc, char **argv)
 	int err;
 
 	sc_target_parse(&options.target, argc, argv);
-	err = read_file(&options);
+	err = sc_prefixes_read(&options.prefixes, options.file);
 	err = err ?: sc_target_open(&options.target, &place, &pins);
 	if (!err) {
 		err = sc_lists_replace(&pins, list, &options.prefixes);
 		if (err)
-			say_error(options.file, err);
+			sc_hint_error(options.file, SC_STEP_LISTS, err);
 		else
 			err = switch_module(&place, &pins);
 		sc_target_close(&place, &pins);

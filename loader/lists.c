@@ -1,34 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Changes and reads the trie behind the deny and the allow list.
 #include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
 #include "caps.h"
 #include "lists.h"
-
-int sc_prefixes_append(struct sc_prefixes *prefixes, const struct sc_list_key *key)
-{
-	/* Grows at powers of two. */
-	if (!(prefixes->cnt & (prefixes->cnt - 1))) {
-		int room = prefixes->cnt ? 2 * prefixes->cnt : 1;
-		struct sc_list_key *keys = realloc(prefixes->keys, room * sizeof(*keys));
-
-		if (!keys)
-			return -ENOMEM;
-		prefixes->keys = keys;
-	}
-	prefixes->keys[prefixes->cnt++] = *key;
-	return 0;
-}
-
-void sc_prefixes_free(struct sc_prefixes *prefixes)
-{
-	free(prefixes->keys);
-	*prefixes = (struct sc_prefixes){ 0 };
-}
 
 static int make_trie(void)
 {

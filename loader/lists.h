@@ -16,6 +16,9 @@ struct sc_prefixes {
 int sc_prefixes_append(struct sc_prefixes *prefixes, const struct sc_list_key *key);
 void sc_prefixes_free(struct sc_prefixes *prefixes);
 
+/* Appends the prefixes of a file, "-": of standard input. Says why not, with file and line. 0 or -errno. */
+int sc_prefixes_read(struct sc_prefixes *prefixes, const char *path);
+
 /* Puts prefixes on the list, one by one. 0; -ENOSPC: no room on the lists; else -errno. */
 int sc_lists_add(const struct sc_pins *pins, enum sc_list list, const struct sc_prefixes *prefixes);
 

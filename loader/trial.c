@@ -39,6 +39,15 @@ static void show_text(const struct outcome *outcome)
 	       sc_cpulist_format(&plan->cpus, text, sizeof(text)));
 	for (i = 0; i < plan->spec_cnt; i++)
 		printf("  service %s\n", sc_spec_format(&plan->specs[i], text));
+	for (i = 0; i < plan->spared_cnt; i++)
+		printf("  never dropped: %s\n", sc_spec_format(&plan->spared[i], text));
+	if (plan->validity != SC_WISH_NONE)
+		printf("  validity %s\n", plan->validity == SC_WISH_ON ? "on" : "off");
+	for (i = SC_LIST_DENY; i <= SC_LIST_ALLOW; i++)
+		if (plan->has_list[i])
+			printf("  %s list: %d prefixes\n", i == SC_LIST_DENY ? "deny" : "allow", plan->lists[i].cnt);
+	if (plan->is_whole)
+		printf("  services and spared ports that are not here go\n");
 	for (i = 0; i < 2; i++)
 		printf("  program %s: verified, %u instructions looked at, %u bytes of machine code\n",
 		       outcome->programs[i].name, outcome->programs[i].verified_insns,
@@ -58,22 +67,41 @@ static json_t *programs_json(const struct outcome *outcome)
 	return list;
 }
 
+static json_t *specs_json(const struct sc_spec *specs, int cnt)
+{
+	json_t *list = json_array();
+	char text[SC_SPEC_LEN];
+	int i;
+
+	for (i = 0; i < cnt; i++)
+		json_array_append_new(list, json_string(sc_spec_format(&specs[i], text)));
+	return list;
+}
+
+/* null: stays as it is. */
+static json_t *list_json(const struct sc_plan *plan, enum sc_list list)
+{
+	return plan->has_list[list] ? json_integer(plan->lists[list].cnt) : json_null();
+}
+
 static int show_json(const struct outcome *outcome)
 {
 	const struct sc_plan *plan = outcome->plan;
-	json_t *services = json_array(), *cpus = json_array();
-	char text[SC_SPEC_LEN];
+	json_t *cpus = json_array(), *root;
 	int i;
 
 	for (i = 0; i < CPU_SETSIZE; i++)
 		if (CPU_ISSET(i, &plan->cpus))
 			json_array_append_new(cpus, json_integer(i));
-	for (i = 0; i < plan->spec_cnt; i++)
-		json_array_append_new(services, json_string(sc_spec_format(&plan->specs[i], text)));
-	return sc_report_print(json_pack("{s:i, s:s, s:b, s:b, s:s, s:o, s:o, s:o}", "schema_version", SC_REPORT_SCHEMA,
-					 "interface", outcome->place->ifname, "dry_run", 1, "in_place",
-					 outcome->attached, "mode", sc_mode_name(outcome->mode), "cpus", cpus,
-					 "services", services, "programs", programs_json(outcome)));
+	root = json_pack("{s:i, s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema_version",
+			 SC_REPORT_SCHEMA, "interface", outcome->place->ifname, "dry_run", 1, "in_place",
+			 outcome->attached, "whole", plan->is_whole, "mode", sc_mode_name(outcome->mode), "cpus", cpus,
+			 "services", specs_json(plan->specs, plan->spec_cnt), "never_drop",
+			 specs_json(plan->spared, plan->spared_cnt), "validity",
+			 plan->validity == SC_WISH_NONE ? json_null() : json_boolean(plan->validity == SC_WISH_ON),
+			 "deny_prefixes", list_json(plan, SC_LIST_DENY), "allow_prefixes",
+			 list_json(plan, SC_LIST_ALLOW), "programs", programs_json(outcome));
+	return sc_report_print(root);
 }
 
 int sc_trial(const struct sc_place *place, const struct sc_plan *plan, bool json)

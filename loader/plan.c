@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// Brings the maps of an interface to what a plan says.
+#include <errno.h>
+#include <string.h>
+
+#include "modules.h"
+#include "plan.h"
+#include "services.h"
+#include "steering.h"
+
+static __u32 turn(__u32 modules, enum sc_module module, bool on)
+{
+	return on ? modules | module : modules & ~module;
+}
+
+__u32 sc_plan_modules(const struct sc_plan *plan, __u32 now)
+{
+	if (plan->validity != SC_WISH_NONE)
+		now = turn(now, SC_MODULE_VALIDITY, plan->validity == SC_WISH_ON);
+	/* Exceptions alone drop nothing. */
+	if (plan->has_list[SC_LIST_DENY])
+		now = turn(now, SC_MODULE_LISTS, plan->lists[SC_LIST_DENY].cnt > 0);
+	return now;
+}
+
+int sc_plan_prepare(const struct sc_plan *plan, const struct sc_pins *pins)
+{
+	int i, err = 0;
+
+	/* What is to be spared is, before anything is dropped. */
+	for (i = 0; i < plan->spared_cnt && !err; i++)
+		err = sc_modules_spare(pins, &plan->spared[i], true);
+	if (!err && plan->has_list[SC_LIST_ALLOW])
+		err = sc_lists_replace(pins, SC_LIST_ALLOW, &plan->lists[SC_LIST_ALLOW]);
+	if (!err && plan->has_list[SC_LIST_DENY])
+		err = sc_lists_replace(pins, SC_LIST_DENY, &plan->lists[SC_LIST_DENY]);
+	return err;
+}
+
+static bool has_family(const struct sc_plan *plan, const struct sc_spec *spec)
+{
+	const struct sc_spec *ours;
+
+	for (ours = plan->specs; ours < plan->specs + plan->spec_cnt; ours++)
+		if (ours->protocol == spec->protocol && ours->port == spec->port &&
+		    (!ours->family || ours->family == spec->family) &&
+		    !memcmp(ours->addr, spec->addr, sizeof(spec->addr)))
+			return true;
+	return false;
+}
+
+/* Family by family: one on any address of both may stand in the plan as two, or with one of them. */
+static int drop_other_families(const struct sc_plan *plan, const struct sc_pins *pins, const struct sc_spec *there)
+{
+	static const __u8 families[] = { SC_STEER_IPV4, SC_STEER_IPV6 };
+	struct sc_spec spec = *there;
+	int i, err = 0;
+
+	for (i = 0; i < 2 && !err; i++) {
+		spec.family = families[i];
+		if ((!there->family || there->family == spec.family) && !has_family(plan, &spec))
+			err = sc_services_del(pins, &spec);
+	}
+	return err;
+}
+
+static int drop_other_services(const struct sc_plan *plan, const struct sc_pins *pins)
+{
+	static struct sc_service_entry entries[SC_STEER_KEYS_MAX];
+	int i, err = 0, cnt = sc_services_list(pins, entries);
+
+	if (cnt < 0)
+		return cnt;
+	for (i = 0; i < cnt && !err; i++)
+		err = drop_other_families(plan, pins, &entries[i].spec);
+	return err;
+}
+
+static bool is_spared(const struct sc_plan *plan, const struct sc_spec *spec)
+{
+	int i;
+
+	for (i = 0; i < plan->spared_cnt; i++)
+		if (plan->spared[i].protocol == spec->protocol && plan->spared[i].port == spec->port)
+			return true;
+	return false;
+}
+
+static int drop_other_spared(const struct sc_plan *plan, const struct sc_pins *pins)
+{
+	struct sc_spec specs[2 * SC_SPARED_MAX];
+	const int max = sizeof(specs) / sizeof(specs[0]);
+	int i, cnt, err = 0;
+
+	/* Of more than max, those of the plan are fewer: each round takes some away. */
+	do {
+		cnt = sc_modules_spared(pins, specs, max);
+		if (cnt < 0)
+			return cnt;
+		for (i = 0; i < cnt && i < max && !err; i++)
+			if (!is_spared(plan, &specs[i]))
+				err = sc_modules_spare(pins, &specs[i], false);
+	} while (!err && cnt > max);
+	return err;
+}
+
+int sc_plan_carry_out(const struct sc_plan *plan, const struct sc_pins *pins)
+{
+	int i, err = 0;
+
+	for (i = 0; i < plan->spec_cnt && !err; i++)
+		err = sc_services_add(pins, &plan->specs[i]);
+	err = err ?: sc_steering_set_cpus(pins, &plan->cpus);
+	if (err || !plan->is_whole)
+		return err;
+	err = drop_other_services(plan, pins);
+	return err ?: drop_other_spared(plan, pins);
+}

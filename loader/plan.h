@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* What an interface is to be, once attach is done. */
+#ifndef SC_LOADER_PLAN_H
+#define SC_LOADER_PLAN_H
+
+#include <sched.h>
+#include <stdbool.h>
+
+#include "device.h"
+#include "lists.h"
+#include "pins.h"
+#include "spec.h"
+
+enum {
+	SC_SPARED_MAX = 64, /* ports that are never dropped, of one plan */
+};
+
+enum sc_wish {
+	SC_WISH_NONE, /* first attach: off; later: as it is */
+	SC_WISH_OFF,
+	SC_WISH_ON,
+};
+
+struct sc_plan {
+	cpu_set_t cpus;
+	enum sc_mode mode;
+	int spec_cnt;
+	struct sc_spec specs[SC_STEER_SERVICES_MAX];
+	int spared_cnt;
+	struct sc_spec spared[SC_SPARED_MAX];
+	bool is_whole; /* services and spared ports that are not in it go */
+	enum sc_wish validity;
+	/* By enum sc_list. */
+	bool has_list[SC_LIST_ALLOW + 1]; /* without, a list stays as it is */
+	struct sc_prefixes lists[SC_LIST_ALLOW + 1];
+};
+
+/* Modules that are to be on, of an interface where `now` are. */
+__u32 sc_plan_modules(const struct sc_plan *plan, __u32 now);
+
+/* Ports that are spared, and lists: due before programs with other modules run. 0 or -errno. */
+int sc_plan_prepare(const struct sc_plan *plan, const struct sc_pins *pins);
+
+/* Services and CPUs, and then away with what a whole plan does not have. 0 or -errno. */
+int sc_plan_carry_out(const struct sc_plan *plan, const struct sc_pins *pins);
+
+#endif

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// The options that say how an interface is to be, and what values they take.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cpulist.h"
+#include "settings.h"
+#include "usage.h"
+
+enum {
+	OPTION_NO_FIFO = 0x300,
+	OPTION_VALIDITY,
+	OPTION_NEVER_DROP,
+	OPTION_DENY_FILE,
+	OPTION_ALLOW_FILE,
+};
+
+static const struct argp_option table[] = {
+	{ "cpus", 'c', "LIST", 0,
+	  "Dedicated CPUs, such as 1 or 1,3-5, which must be online; they replace those of an earlier attach", 0 },
+	{ "mode", 'm', "native|skb|auto", 0,
+	  "native: in the driver, or fail (default); skb: in the stack, slower; auto: native, or else skb, and say so",
+	  0 },
+	{ "service", 's', "SERVICE", 0,
+	  "Steer this one, may be repeated: tcp/8080, udp/53, tcp/10.0.0.1:80, tcp/[fd00::1]:80; those of an earlier "
+	  "attach stay",
+	  0 },
+	{ "validity", OPTION_VALIDITY, "on|off", 0, "Drop packets that cannot be right, see screen", 0 },
+	{ "never-drop", OPTION_NEVER_DROP, "PORT", 0,
+	  "Never drop packets to this port, such as tcp/22; may be repeated", 0 },
+	{ "deny-file", OPTION_DENY_FILE, "FILE", 0, "Drop packets from the prefixes in this file, see deny import", 0 },
+	{ "allow-file", OPTION_ALLOW_FILE, "FILE", 0, "Exceptions to the deny list: the prefixes in this file", 0 },
+	{ "no-fifo", OPTION_NO_FIFO, NULL, 0, "Leave the CPU map's kernel threads at normal priority", 0 },
+	{ 0 },
+};
+
+static const char *take_cpus(struct sc_settings *settings, const char *value)
+{
+	static char why[64];
+	int err = sc_cpulist_parse(value, &settings->plan.cpus);
+
+	if (err == -ERANGE) {
+		snprintf(why, sizeof(why), "no CPU has a number of %d or more", CPU_SETSIZE);
+		return why;
+	}
+	return err ? "not a list of CPUs such as 1,3-5" : NULL;
+}
+
+static const char *take_service(struct sc_plan *plan, const char *value)
+{
+	static char why[64];
+
+	if (plan->spec_cnt == SC_STEER_SERVICES_MAX) {
+		snprintf(why, sizeof(why), "%d services are the limit", SC_STEER_SERVICES_MAX);
+		return why;
+	}
+	return sc_spec_parse(value, &plan->specs[plan->spec_cnt++]) ?
+		       "not a service such as tcp/8080, udp/53, tcp/10.0.0.1:80, tcp/[fd00::1]:80" :
+		       NULL;
+}
+
+static const char *take_port(struct sc_plan *plan, const char *value)
+{
+	struct sc_spec *spec = &plan->spared[plan->spared_cnt];
+	static char why[64];
+
+	if (plan->spared_cnt == SC_SPARED_MAX) {
+		snprintf(why, sizeof(why), "%d ports are the limit", SC_SPARED_MAX);
+		return why;
+	}
+	if (sc_spec_parse(value, spec) || spec->family)
+		return "not a port such as tcp/22";
+	plan->spared_cnt++;
+	return NULL;
+}
+
+static const char *take_wish(enum sc_wish *wish, const char *value)
+{
+	if (strcmp(value, "on") && strcmp(value, "off"))
+		return "not one of on, off";
+	*wish = strcmp(value, "on") ? SC_WISH_OFF : SC_WISH_ON;
+	return NULL;
+}
+
+const char *sc_settings_take(struct sc_settings *settings, int key, const char *value)
+{
+	switch (key) {
+	case 'c':
+		return take_cpus(settings, value);
+	case 'm':
+		settings->plan.mode = sc_mode_parse(value);
+		return settings->plan.mode == SC_MODE_UNSET ? "not one of native, skb, auto" : NULL;
+	case 's':
+		return take_service(&settings->plan, value);
+	case OPTION_VALIDITY:
+		return take_wish(&settings->plan.validity, value);
+	case OPTION_NEVER_DROP:
+		return take_port(&settings->plan, value);
+	case OPTION_DENY_FILE:
+		settings->deny_file = value;
+		return NULL;
+	case OPTION_ALLOW_FILE:
+		settings->allow_file = value;
+		return NULL;
+	default: /* OPTION_NO_FIFO: no other is in the table */
+		settings->no_fifo = true;
+		return NULL;
+	}
+}
+
+bool sc_settings_adds(int key)
+{
+	return key == 's' || key == OPTION_NEVER_DROP;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	const struct argp_option *option;
+	const char *why;
+
+	for (option = table; option->name && option->key != key; option++)
+		;
+	if (!option->name)
+		return ARGP_ERR_UNKNOWN;
+	why = sc_settings_take(state->input, key, arg);
+	if (why)
+		sc_usage(state, "--%s %s: %s", option->name, arg, why);
+	return 0;
+}
+
+const struct argp sc_settings_argp = { .options = table, .parser = parse };
+
+static int load(struct sc_plan *plan, enum sc_list list, const char *path)
+{
+	if (!path)
+		return 0;
+	plan->has_list[list] = true;
+	return sc_prefixes_read(&plan->lists[list], path);
+}
+
+int sc_settings_load(struct sc_settings *settings)
+{
+	int err = load(&settings->plan, SC_LIST_DENY, settings->deny_file);
+
+	return err ?: load(&settings->plan, SC_LIST_ALLOW, settings->allow_file);
+}
+
+void sc_settings_exit(struct sc_settings *settings)
+{
+	sc_prefixes_free(&settings->plan.lists[SC_LIST_DENY]);
+	sc_prefixes_free(&settings->plan.lists[SC_LIST_ALLOW]);
+}
