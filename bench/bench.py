@@ -13,11 +13,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "demo"))
 # pylint: disable=wrong-import-position
 import core
 import libapp
+import xdp
 from rig import machine, servers
 from rig.network import joined
 from rig.trouble import Failure, guarded
 
-BENCHMARKS = {"core": core, "libapp": libapp}
+BENCHMARKS = {"core": core, "libapp": libapp, "xdp": xdp}
 
 
 def parse_options():
