@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A connection's life: accept, receive, send, shut down, close; what it has asked of the kernel.
+ * A connection's life: accept or connect, receive, send, shut down, close; what it has asked of the kernel.
  *
  * `want` holds operations to submit, `inflight` those whose last completion has not come. The entry is used again only
  * when both are empty, so a completion never meets another connection's state.
@@ -31,16 +31,13 @@ static void prep_shutdown(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	sc_lane_use_file(conn->lane, sqe);
 }
 
-/* A cancel that succeeds is told by the end of its victim; one that finds none is ignored in sc_conn_complete. */
-static void prep_cancel_recv(struct sc_conn *conn, struct io_uring_sqe *sqe)
+/* One that finds no victim is ignored in sc_conn_complete. */
+static void prep_cancel(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
-	io_uring_prep_cancel64(sqe, sc_conn_tag(conn, OP_RECV), 0);
-	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-}
+	uint16_t victim = conn->cancel & -conn->cancel;
 
-static void prep_cancel_send(struct sc_conn *conn, struct io_uring_sqe *sqe)
-{
-	io_uring_prep_cancel64(sqe, sc_conn_tag(conn, OP_SEND), 0);
+	conn->cancel &= (uint16_t)~victim;
+	io_uring_prep_cancel64(sqe, sc_conn_tag(conn, victim), 0);
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
@@ -53,28 +50,37 @@ static void prep_close(struct sc_conn *conn, struct io_uring_sqe *sqe)
 }
 
 static void (*const prepare[])(struct sc_conn *, struct io_uring_sqe *) = {
-	prep_accept, sc_recv_prep, sc_send_prep, prep_shutdown, prep_cancel_recv, prep_cancel_send, prep_close,
+	prep_accept,  sc_connect_timeout_prep, sc_connect_prep, sc_recv_prep,
+	sc_send_prep, prep_shutdown,	       prep_cancel,	prep_close,
 };
-static const uint16_t untracked = OP_CANCEL_RECV | OP_CANCEL_SEND;
+static const uint16_t untracked = OP_CANCEL;
+
+static bool submit(struct sc_conn *conn, unsigned int bit)
+{
+	struct lane *lane = conn->lane;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&lane->ring);
+
+	if (!sqe) {
+		lane->session->counters.sq_full++;
+		return false;
+	}
+	prepare[bit](conn, sqe);
+	io_uring_sqe_set_data64(sqe, sc_conn_tag(conn, 1U << bit));
+	return true;
+}
 
 bool sc_conn_fill(struct sc_conn *conn)
 {
-	struct lane *lane = conn->lane;
-
 	for (uint16_t left = conn->want; left; left &= (uint16_t)(left - 1)) {
 		unsigned int bit = (unsigned int)__builtin_ctz(left);
 		uint16_t op = (uint16_t)(1U << bit);
-		struct io_uring_sqe *sqe;
 
-		if (op == OP_RECV && !sc_lane_bufs_free(lane))
+		if (op == OP_RECV && !sc_lane_bufs_free(conn->lane))
 			continue; /* asks again when a buffer is released */
-		sqe = io_uring_get_sqe(&lane->ring);
-		if (!sqe) {
-			lane->session->counters.sq_full++;
-			return false;
-		}
-		prepare[bit](conn, sqe);
-		io_uring_sqe_set_data64(sqe, sc_conn_tag(conn, op));
+		do {
+			if (!submit(conn, bit))
+				return false;
+		} while (op == OP_CANCEL && conn->cancel);
 		conn->want &= (uint16_t)~op;
 		conn->inflight |= (uint16_t)(op & ~untracked);
 	}
@@ -97,6 +103,12 @@ void sc_conn_want(struct sc_conn *conn, enum conn_op op)
 	sc_lane_todo_add(conn);
 }
 
+void sc_conn_cancel(struct sc_conn *conn, enum conn_op victim)
+{
+	conn->cancel |= (uint16_t)victim;
+	sc_conn_want(conn, OP_CANCEL);
+}
+
 /* After the last send: what waited for it. */
 void sc_conn_close_step(struct sc_conn *conn)
 {
@@ -105,7 +117,9 @@ void sc_conn_close_step(struct sc_conn *conn)
 	conn->close_asked = true;
 	conn->want &= (uint16_t)~OP_RECV;
 	if (conn->inflight & OP_RECV)
-		sc_conn_want(conn, OP_CANCEL_RECV);
+		sc_conn_cancel(conn, OP_RECV);
+	if (conn->connecting)
+		sc_connect_abort(conn);
 	sc_conn_want(conn, OP_CLOSE);
 }
 
@@ -154,6 +168,12 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 	case OP_ACCEPT:
 		complete_accept(conn, cqe->res, sink);
 		return;
+	case OP_TIMEOUT:
+		sc_connect_timeout_complete(conn, cqe->res, sink);
+		break;
+	case OP_CONNECT:
+		sc_connect_complete(conn, cqe->res, sink);
+		break;
 	case OP_RECV:
 		sc_recv_complete(conn, cqe, sink);
 		break;
@@ -175,12 +195,12 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 void sc_close(struct sc_conn *conn, unsigned int flags)
 {
 	if (flags & SC_CLOSE_NOW && conn->send_head) {
-		if (conn->want & OP_SEND) {
+		if (conn->inflight & OP_SEND) {
+			sc_conn_cancel(conn, OP_SEND); /* those behind the first fail after it, in order */
+		} else {
 			conn->want &= (uint16_t)~OP_SEND;
 			sc_sends_fail(conn, conn->send_head, -ECANCELED);
 			conn->send_head = NULL;
-		} else {
-			sc_conn_want(conn, OP_CANCEL_SEND); /* those behind the first fail after it, in order */
 		}
 	}
 	conn->closing = true;

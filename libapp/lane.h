@@ -20,12 +20,13 @@ enum {
 /* What a connection can have asked of the kernel. In the order in which requests wanted together are submitted. */
 enum conn_op {
 	OP_ACCEPT = 1U << 0,
-	OP_RECV = 1U << 1,
-	OP_SEND = 1U << 2,
-	OP_SHUTDOWN = 1U << 3,
-	OP_CANCEL_RECV = 1U << 4,
-	OP_CANCEL_SEND = 1U << 5,
-	OP_CLOSE = 1U << 6,
+	OP_TIMEOUT = 1U << 1, /* of the connect; before it, so that it has been read when the connect ends */
+	OP_CONNECT = 1U << 2,
+	OP_RECV = 1U << 3,
+	OP_SEND = 1U << 4,
+	OP_SHUTDOWN = 1U << 5,
+	OP_CANCEL = 1U << 6, /* of the operations in sc_conn.cancel, one request each */
+	OP_CLOSE = 1U << 7,
 };
 enum { OPS_MAX = 16 };
 
@@ -70,7 +71,10 @@ struct send_scratch {
 
 struct sc_conn {
 	struct lane *lane;
-	struct sc_listener *listener;
+	union {
+		struct sc_listener *listener; /* accepted by it */
+		struct connect *connect; /* while connecting; NULL: there is nothing left to do for it */
+	};
 	void *data;
 	struct sc_conn *next; /* of the free list, or of the lane's todo list */
 	struct send *send_head, *send_tail; /* the head is in flight, or about to be */
@@ -79,6 +83,7 @@ struct sc_conn {
 	uint32_t unreleased; /* receive buffers */
 	uint16_t want; /* enum conn_op: to be submitted */
 	uint16_t inflight; /* enum conn_op: submitted, last completion not seen */
+	uint16_t cancel; /* enum conn_op: in flight, to be cancelled; OP_CANCEL is wanted then */
 	bool on_todo : 1;
 	bool paused : 1; /* the window is full */
 	bool recv_limited : 1; /* the receive was asked for with recv_limit */
@@ -90,6 +95,8 @@ struct sc_conn {
 	bool close_now : 1; /* SC_CLOSE_NOW: a short send is not gone on with */
 	bool close_asked : 1; /* CLOSE wanted, in flight or done */
 	bool close_told : 1; /* SC_EVENT_CLOSED delivered */
+	bool connecting : 1; /* sc_connect, and the outcome is not known: sends wait */
+	bool timed_out : 1; /* the connect is cancelled for that */
 };
 
 struct lane {

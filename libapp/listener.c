@@ -5,12 +5,13 @@
  * Accepting runs ahead by ACCEPT_AHEAD single accepts, each with a place in the file table of its own. A multishot
  * accept would take a connection off the backlog and drop it when the table is full (docs/decisions/accept.md).
  */
-#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "reason.h"
 #include "session.h"
 
@@ -93,33 +94,6 @@ void sc_listener_complete(struct sc_listener *listener, struct lane *lane, enum 
 
 /* --- the caller's side --- */
 
-struct address {
-	struct sockaddr_storage addr;
-	socklen_t len;
-};
-
-static int address_parse(const char *text, uint16_t port, struct address *ret)
-{
-	struct sockaddr_in *in = (struct sockaddr_in *)&ret->addr;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&ret->addr;
-
-	memset(ret, 0, sizeof(*ret));
-	if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		ret->len = sizeof(*in);
-		return 0;
-	}
-	if (inet_pton(AF_INET6, text, &in6->sin6_addr) == 1) {
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons(port);
-		ret->len = sizeof(*in6);
-		return 0;
-	}
-	return sc_reason_set(
-		-EINVAL, "address '%s': not a numeric IPv4 or IPv6 address: use e.g. 0.0.0.0, :: or 10.0.0.1", text);
-}
-
 static const char *hint(int err)
 {
 	switch (err) {
@@ -168,8 +142,7 @@ static int port_of(int fd, struct address *address, uint16_t *ret_port)
 
 	if (getsockname(fd, (struct sockaddr *)&address->addr, &len))
 		return -errno;
-	/* sin_port and sin6_port lie at the same place. */
-	*ret_port = ntohs(((struct sockaddr_in *)&address->addr)->sin_port);
+	*ret_port = sc_address_port(address);
 	return 0;
 }
 
@@ -202,7 +175,7 @@ int sc_listen(struct sc_session *session, const char *text, uint16_t port, int b
 
 	if (session->lost)
 		return sc_session_refuse(session);
-	err = address_parse(text, port, &address);
+	err = sc_address_parse(text, port, &address);
 	if (err)
 		return err;
 	for (unsigned int i = 0; i < LISTENERS_MAX && !listener; i++)

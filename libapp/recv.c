@@ -49,7 +49,7 @@ static void recv_pause(struct sc_conn *conn)
 	if (conn->want & OP_RECV)
 		conn->want &= (uint16_t)~OP_RECV;
 	else if (conn->inflight & OP_RECV)
-		sc_conn_want(conn, OP_CANCEL_RECV);
+		sc_conn_cancel(conn, OP_RECV);
 }
 
 static void recv_data(struct sc_conn *conn, void *data, size_t len, struct sink *sink)

@@ -154,7 +154,8 @@ int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, ui
 	}
 	conn->send_head = send;
 	conn->send_tail = send;
-	sc_conn_want(conn, OP_SEND);
+	if (!conn->connecting)
+		sc_conn_want(conn, OP_SEND);
 	return 0;
 }
 
@@ -173,7 +174,7 @@ int sc_shutdown(struct sc_conn *conn)
 		return err;
 	conn->shut = true;
 	conn->send_ended = true;
-	if (!conn->send_head)
+	if (!conn->send_head && !conn->connecting)
 		sc_conn_want(conn, OP_SHUTDOWN);
 	return 0;
 }

@@ -70,20 +70,24 @@ static int path_set(struct settings *set, const char *path)
 	return 0;
 }
 
+bool sc_options_known(const void *options, size_t size, size_t known)
+{
+	const char *beyond = options;
+
+	for (size_t i = known; i < size; i++)
+		if (beyond[i])
+			return false;
+	return true;
+}
+
 static int settings_from(const struct sc_options *options, struct settings *set)
 {
 	const char *path = secure_getenv("SIDECORE_SOCKET");
 	struct sc_options opt = { 0 };
 	int err;
 
-	if (options && options->size > sizeof(opt)) {
-		const char *beyond = (const char *)options + sizeof(opt), *end = (const char *)options + options->size;
-
-		while (beyond < end)
-			if (*beyond++)
-				return sc_reason_set(-E2BIG,
-						     "options: fields of a newer libapp are set: link against it");
-	}
+	if (options && !sc_options_known(options, options->size, sizeof(opt)))
+		return sc_reason_set(-E2BIG, "options: fields of a newer libapp are set: link against it");
 	if (options)
 		memcpy(&opt, options, options->size < sizeof(opt) ? options->size : sizeof(opt));
 	*set = (struct settings){

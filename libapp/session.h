@@ -59,6 +59,7 @@ struct sc_session {
 	struct lane *lanes;
 	unsigned int lane_cnt;
 	unsigned int next_lane; /* reaped first in the next poll, so that none starves */
+	unsigned int next_conn_lane; /* of the next connection that is made here, not accepted */
 	int lost; /* 0, or the -errno with which the engine went away */
 	bool lost_told;
 	unsigned int spin_us; /* what the caller allows */
@@ -92,6 +93,9 @@ bool sc_session_ready(const struct sc_session *session);
 /* The engine is gone: sets the reason, returns session->lost. */
 int sc_session_refuse(const struct sc_session *session);
 
+/* false: a struct of `size` bytes has something in fields that this library, which knows the first ones, does not know. */
+bool sc_options_known(const void *options, size_t size, size_t known);
+
 /* Milliseconds of a clock that does not jump. */
 int64_t sc_session_now_ms(void);
 
@@ -115,10 +119,19 @@ bool sc_conn_fill(struct sc_conn *conn);
 void sc_conn_recycle(struct sc_conn *conn);
 /* Wants an operation, submitting it at once if there is room. */
 void sc_conn_want(struct sc_conn *conn, enum conn_op op);
+/* Has an operation cancelled that is in flight. A cancel that succeeds is told by the end of its victim. */
+void sc_conn_cancel(struct sc_conn *conn, enum conn_op victim);
 /* A completion of op; adds at most one event. */
 void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uring_cqe *cqe, struct sink *sink);
 /* A send has ended: goes on with a close that waited for the last. */
 void sc_conn_close_step(struct sc_conn *conn);
+
+void sc_connect_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
+void sc_connect_timeout_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
+void sc_connect_complete(struct sc_conn *conn, int res, struct sink *sink);
+void sc_connect_timeout_complete(struct sc_conn *conn, int res, struct sink *sink);
+/* The connection closes: an attempt under way is given up. */
+void sc_connect_abort(struct sc_conn *conn);
 
 /* The request for the connection's first send, or the rest of it. */
 void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);

@@ -21,10 +21,11 @@ enum {
 };
 
 static const __u8 allowed_ops[] = {
-	IORING_OP_NOP,	    IORING_OP_ACCEPT, IORING_OP_SEND,	  IORING_OP_SENDMSG,	  IORING_OP_SEND_ZC,
-	IORING_OP_RECV,	    IORING_OP_CLOSE,  IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
+	IORING_OP_NOP,	    IORING_OP_ACCEPT,  IORING_OP_SEND,	   IORING_OP_SENDMSG,	   IORING_OP_SEND_ZC,
+	IORING_OP_RECV,	    IORING_OP_CLOSE,   IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
 	IORING_OP_WRITE, // to the completion eventfd; to a socket it is a SEND
 	IORING_OP_MSG_RING, // to another lane of the engine
+	IORING_OP_CONNECT,  IORING_OP_TIMEOUT,
 };
 
 // What this file itself still needs when the ring runs

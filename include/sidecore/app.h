@@ -5,7 +5,7 @@
  * A session is a channel to one engine. Connections are accepted and read ahead for the application; what happened is
  * told by events. All functions return 0 or a count, or -errno; none prints, exits or touches errno. A session and all
  * that belongs to it is used by one thread at a time; on the local engine by the thread that opened it. Nothing blocks but
- * sc_open, sc_close_session, sc_listen (they talk to the service) and sc_wait.
+ * sc_open, sc_close_session, sc_listen, sc_connect (they talk to the service) and sc_wait.
  */
 #ifndef SIDECORE_APP_H
 #define SIDECORE_APP_H
@@ -107,6 +107,34 @@ uint16_t sc_listener_port(const struct sc_listener *listener);
 /* Stops accepting; connections accepted already still come as events or are closed with the session. */
 void sc_listener_close(struct sc_listener *listener);
 
+/* --- connecting ------------------------------------------------------------------------------------------------ */
+
+/* Where to connect to, and how. Zero means the default, but for fd; size and fd are set by SC_CONNECT_OPTIONS_INIT. */
+struct sc_connect_options {
+	size_t size;
+	const char *address; /* numeric IPv4 or IPv6, "unix:/path", "unix:@abstract"; NULL: fd is connected already */
+	const char *local_address; /* numeric; default the kernel's choice */
+	uint16_t port;
+	uint16_t local_port; /* default the kernel's choice */
+	unsigned int timeout_ms; /* default the kernel's patience, some minutes */
+	int fd; /* a stream socket of the caller's own to use; -1: the library makes one, with TCP_NODELAY */
+};
+/* clang-format off */
+#define SC_CONNECT_OPTIONS_INIT { .size = sizeof(struct sc_connect_options), .fd = -1 }
+/* clang-format on */
+
+/*
+ * Begins to connect and stores the connection in *ret_conn: SC_EVENT_CONNECT tells the outcome, unless sc_close comes first. It
+ * may be sent on at once: what is asked before goes out after. The socket is made here, in the caller's network namespace and with
+ * its rights; fd is taken over, closed and made blocking, if the call succeeds, and otherwise left as it was but for a local
+ * address. Lanes are taken in turn.
+ *
+ * -EINVAL not an address, or none; -E2BIG options of a newer version; -ENOSPC no room for a connection; -ENOMEM the arena is
+ * full; -EPROTOTYPE, -ENOTSOCK fd is no stream socket; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES the local address, as bind; a
+ * unix socket's own at once: -ENOENT, -ECONNREFUSED, -EACCES, -EAGAIN (its backlog is full); -EOWNERDEAD the engine is gone.
+ */
+int sc_connect(struct sc_session *session, const struct sc_connect_options *options, struct sc_conn **ret_conn);
+
 /* --- events ---------------------------------------------------------------------------------------------------- */
 
 enum sc_event_type {
@@ -116,6 +144,7 @@ enum sc_event_type {
 	SC_EVENT_ERROR, /* conn broke while receiving: result = -errno. The caller closes it */
 	SC_EVENT_CLOSED, /* the close asked for is done; conn is no more, unless buffers of it are unreleased */
 	SC_EVENT_LOST, /* the engine is gone (result = -errno): every connection is lost, close the session */
+	SC_EVENT_CONNECT, /* conn of sc_connect is connected (result = 0), or not (-errno): then the caller closes it */
 };
 
 struct sc_event {
@@ -192,6 +221,7 @@ unsigned int sc_conn_lane(const struct sc_conn *conn);
 /* Counters since the session was opened. */
 struct sc_counters {
 	uint64_t accepted; /* connections */
+	uint64_t connected;
 	uint64_t closed;
 	uint64_t received; /* bytes */
 	uint64_t sent; /* bytes */

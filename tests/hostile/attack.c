@@ -62,9 +62,9 @@ static void scribble(char *mem, size_t len, struct chance *chance)
 static void forge(struct io_uring_sqe *sqe, const struct session *session, struct chance *chance)
 {
 	static const __u8 ops[] = {
-		IORING_OP_NOP,		IORING_OP_ACCEPT,   IORING_OP_SEND,	IORING_OP_SENDMSG,
-		IORING_OP_SEND_ZC,	IORING_OP_RECV,	    IORING_OP_CLOSE,	IORING_OP_SHUTDOWN,
-		IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD, IORING_OP_MSG_RING,
+		IORING_OP_NOP,	    IORING_OP_ACCEPT,  IORING_OP_SEND,	   IORING_OP_SENDMSG,	   IORING_OP_SEND_ZC,
+		IORING_OP_RECV,	    IORING_OP_CLOSE,   IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
+		IORING_OP_MSG_RING, IORING_OP_CONNECT, IORING_OP_TIMEOUT,
 	};
 
 	scribble((char *)sqe, sizeof(*sqe), chance);

@@ -46,6 +46,11 @@ static void count(struct server *server, const struct sc_event *event)
 		break;
 	case SC_EVENT_LOST:
 		fail_msg("engine lost: %d", event->result);
+		break;
+	case SC_EVENT_CONNECT:
+		server->connected += !event->result;
+		server->connect_result = event->result;
+		break;
 	}
 }
 

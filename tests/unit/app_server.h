@@ -24,8 +24,9 @@ struct server {
 	struct sc_conn *held_conn; /* scenario's own */
 	void *held[4096];
 	unsigned int held_cnt;
-	unsigned int accepted, closed, sent, ends, errors;
-	int last_error, last_sent;
+	void *arg; /* the same */
+	unsigned int accepted, connected, closed, sent, ends, errors;
+	int connect_result, last_error, last_sent;
 	uint64_t bytes;
 	uint64_t next_tag;
 	char *mem;

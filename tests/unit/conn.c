@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,13 @@ static int fake_submit(struct sc_session *session)
 	return 0;
 }
 
-static const struct engine_ops fake_ops = { .submit = fake_submit };
+static int fake_file_add(struct lane *lane, unsigned int slot, int fd)
+{
+	(void)lane;
+	return fd < 0 ? -EBADF : (int)slot;
+}
+
+static const struct engine_ops fake_ops = { .file_add = fake_file_add, .submit = fake_submit };
 
 static void ring_init(struct fake *fake)
 {
@@ -525,6 +532,130 @@ static void test_close_now(void **state)
 	must_tell(fake, 1, SC_EVENT_CLOSED, 0);
 }
 
+/* A connection whose requests for the time limit and the connect are answered by the test. */
+static struct sc_conn *connecting(struct fake *fake, struct io_uring_sqe *ret_timeout, struct io_uring_sqe *ret_connect)
+{
+	struct sc_connect_options opt = SC_CONNECT_OPTIONS_INIT;
+	const struct sockaddr_in *to;
+	struct sc_conn *conn;
+
+	while (asked(fake)) /* the accepts */
+		;
+	opt.address = "192.0.2.1";
+	opt.port = 80;
+	opt.timeout_ms = 1500;
+	assert_int_equal(sc_connect(&fake->session, &opt, &conn), 0);
+	*ret_timeout = must_ask(fake, IORING_OP_TIMEOUT);
+	*ret_connect = must_ask(fake, IORING_OP_CONNECT);
+	must_ask_nothing(fake);
+	assert_int_equal(ret_connect->fd, sc_conn_slot(conn));
+	assert_int_equal(ret_connect->flags, IOSQE_FIXED_FILE);
+	to = (void *)(fake->session.mem + (ret_connect->addr - fake->session.base));
+	assert_int_equal(to->sin_addr.s_addr, htonl(0xc0000201));
+	assert_int_equal(to->sin_port, htons(80));
+	return conn;
+}
+
+static void arena_is_empty(struct fake *fake)
+{
+	void *all = sc_arena_alloc(&fake->session.arena, ARENA);
+
+	assert_non_null(all);
+	sc_arena_free(&fake->session.arena, all);
+}
+
+static void test_connect_ends_its_timeout(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe timeout, connect, cancel;
+	struct sc_conn *conn = connecting(fake, &timeout, &connect);
+
+	answer(fake, connect.user_data, 0, 0);
+	must_tell(fake, 1, SC_EVENT_CONNECT, 0);
+	arena_is_empty(fake);
+	cancel = must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	assert_int_equal(cancel.addr, timeout.user_data);
+	(void)must_ask(fake, IORING_OP_RECV);
+	answer(fake, timeout.user_data, -ETIME, 0); /* the cancel came too late: nobody minds */
+	assert_int_equal(fake->event_cnt, 0);
+	must_ask_nothing(fake);
+	assert_int_equal(sc_shutdown(conn), 0);
+	(void)must_ask(fake, IORING_OP_SHUTDOWN);
+}
+
+static void test_timeout_ends_its_connect(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe timeout, connect, cancel;
+	struct sc_conn *conn = connecting(fake, &timeout, &connect);
+
+	answer(fake, timeout.user_data, -ETIME, 0);
+	assert_int_equal(fake->event_cnt, 0);
+	cancel = must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	assert_int_equal(cancel.addr, connect.user_data);
+	answer(fake, connect.user_data, -ECANCELED, 0);
+	must_tell(fake, 1, SC_EVENT_CONNECT, -ETIMEDOUT);
+	must_ask_nothing(fake);
+	sc_close(conn, 0);
+	answer(fake, must_ask(fake, IORING_OP_CLOSE).user_data, 0, 0);
+	must_tell(fake, 1, SC_EVENT_CLOSED, 0);
+	arena_is_empty(fake);
+}
+
+static void test_connect_beats_its_timeout(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe timeout, connect;
+
+	(void)connecting(fake, &timeout, &connect);
+	answer(fake, timeout.user_data, -ETIME, 0);
+	(void)must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	answer(fake, connect.user_data, 0, 0); /* connected just before it was cancelled */
+	must_tell(fake, 1, SC_EVENT_CONNECT, 0);
+	(void)must_ask(fake, IORING_OP_RECV);
+}
+
+/* The queue takes the time limit but not the connect, which is then never asked. */
+static void test_timeout_before_the_connect_is_asked(void **state)
+{
+	struct sc_connect_options opt = SC_CONNECT_OPTIONS_INIT;
+	struct fake *fake = *state;
+	struct sc_conn *conn;
+
+	while (asked(fake))
+		;
+	for (unsigned int i = 1; i < ENTRIES; i++)
+		assert_non_null(io_uring_get_sqe(&fake->lane.ring));
+	opt.address = "192.0.2.1";
+	opt.timeout_ms = 1;
+	assert_int_equal(sc_connect(&fake->session, &opt, &conn), 0);
+	answer(fake, sc_conn_tag(conn, OP_TIMEOUT), -ETIME, 0);
+	must_tell(fake, 1, SC_EVENT_CONNECT, -ETIMEDOUT);
+	fake->sq_head = fake->sq_tail;
+	must_ask_nothing(fake);
+	arena_is_empty(fake);
+}
+
+static void test_close_ends_connect_and_timeout(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe timeout, connect, cancel, close;
+	struct sc_conn *conn = connecting(fake, &timeout, &connect);
+
+	sc_close(conn, 0);
+	cancel = must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	assert_int_equal(cancel.addr, connect.user_data);
+	close = must_ask(fake, IORING_OP_CLOSE);
+	answer(fake, close.user_data, 0, 0);
+	answer(fake, connect.user_data, -ECANCELED, 0);
+	assert_int_equal(fake->event_cnt, 0);
+	cancel = must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	assert_int_equal(cancel.addr, timeout.user_data);
+	answer(fake, timeout.user_data, -ECANCELED, 0);
+	must_tell(fake, 1, SC_EVENT_CLOSED, 0);
+	arena_is_empty(fake);
+}
+
 static void test_full_queue(void **state)
 {
 	struct fake *fake = *state;
@@ -587,6 +718,11 @@ int main(void)
 		TEST(test_closed_is_told_last),
 		TEST(test_closed_is_told_last_one_at_a_time),
 		TEST(test_close_now),
+		TEST(test_connect_ends_its_timeout),
+		TEST(test_timeout_ends_its_connect),
+		TEST(test_connect_beats_its_timeout),
+		TEST(test_timeout_before_the_connect_is_asked),
+		TEST(test_close_ends_connect_and_timeout),
 		TEST(test_full_queue),
 		TEST(test_garbage),
 	};
