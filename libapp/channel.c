@@ -79,12 +79,12 @@ static int header_check(const struct sc_channel *header, off_t size)
 	return 0;
 }
 
-void *sc_channel_map(int memfd, struct sc_channel *ret_header, int *ret_err)
+static void *sealed_map(int memfd, size_t min_len, off_t *ret_size, int *ret_err)
 {
 	struct stat stat;
 	void *mem;
 
-	if (fstat(memfd, &stat) || stat.st_size < (off_t)sizeof(*ret_header) || !sealed(memfd)) {
+	if (fstat(memfd, &stat) || stat.st_size < (off_t)min_len || !sealed(memfd)) {
 		*ret_err = sc_reason_set(
 			-EBADMSG, "channel: the service's memory is not sealed: is it sidecore-ringsvc that answers?");
 		return NULL;
@@ -95,10 +95,35 @@ void *sc_channel_map(int memfd, struct sc_channel *ret_header, int *ret_err)
 					 strerror(errno));
 		return NULL;
 	}
+	*ret_size = stat.st_size;
+	return mem;
+}
+
+void *sc_channel_map(int memfd, struct sc_channel *ret_header, int *ret_err)
+{
+	off_t size;
+	void *mem = sealed_map(memfd, sizeof(*ret_header), &size, ret_err);
+
+	if (!mem)
+		return NULL;
 	memcpy(ret_header, mem, sizeof(*ret_header));
-	*ret_err = header_check(ret_header, stat.st_size);
+	*ret_err = header_check(ret_header, size);
 	if (*ret_err) {
-		(void)munmap(mem, (size_t)stat.st_size);
+		(void)munmap(mem, (size_t)size);
+		return NULL;
+	}
+	return mem;
+}
+
+void *sc_channel_map_segment(int memfd, size_t len, int *ret_err)
+{
+	off_t size;
+	void *mem = sealed_map(memfd, len, &size, ret_err);
+
+	if (mem && (size_t)size != len) {
+		(void)munmap(mem, (size_t)size);
+		*ret_err = sc_reason_set(
+			-EBADMSG, "segment: not as long as asked for: install libapp and ringsvc of one release");
 		return NULL;
 	}
 	return mem;

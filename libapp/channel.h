@@ -14,4 +14,7 @@
  */
 void *sc_channel_map(int memfd, struct sc_channel *ret_header, int *ret_err);
 
+/* Maps a segment's memfd of len bytes; as sc_channel_map, but -EBADMSG is a length that is not len, or not sealed. */
+void *sc_channel_map_segment(int memfd, size_t len, int *ret_err);
+
 #endif

@@ -157,12 +157,12 @@ static int hello(struct sc_session *session, const struct settings *set, const c
 		.conn_cnt = set->conns,
 		.buf_cnt = set->bufs,
 		.buf_len = set->buf_len,
-		.arena_len = set->arena_len + sc_session_scratch_len(SC_LANES_MAX, set->conns),
+		.mem_len = set->arena_len + sc_session_scratch_len(SC_LANES_MAX, set->conns),
 	};
 	int err;
 
 	if (set->lanes)
-		msg.arena_len = set->arena_len + sc_session_scratch_len(set->lanes, set->conns);
+		msg.mem_len = set->arena_len + sc_session_scratch_len(set->lanes, set->conns);
 	err = sc_control_call(session->control, &msg, -1, fds, fd_cnt);
 	if (err)
 		return sc_reason_set(err, "%s: no answer to the first message: %s: see the service's log", path,
@@ -241,6 +241,44 @@ static int direct_file_add(struct lane *lane, unsigned int slot, int fd)
 	if (err || msg.status)
 		return err ? err : msg.status;
 	return msg.slot > INT_MAX ? -EPROTO : (int)msg.slot;
+}
+
+static int segment_fail(const struct sc_ctl_msg *msg, int err)
+{
+	if (err)
+		return sc_reason_set(err, "segment: no answer of the service: %s: see its log", strerror(-err));
+	return sc_reason_set(msg->status, "segment: %s (%s)", sc_control_reason(msg), strerror(-msg->status));
+}
+
+static int direct_segment_del(struct sc_segment *segment)
+{
+	struct sc_ctl_msg msg = { .type = SC_CTL_SEGMENT_DEL, .slot = segment->slot };
+	int err = sc_control_call(segment->session->control, &msg, -1, NULL, NULL);
+
+	return err || msg.status ? segment_fail(&msg, err) : 0;
+}
+
+static int direct_segment_add(struct sc_segment *segment)
+{
+	struct sc_ctl_msg msg = { .type = SC_CTL_SEGMENT_ADD, .slot = segment->slot, .mem_len = segment->len };
+	unsigned int fd_cnt = 1;
+	int memfd, map_err = 0, err = sc_control_call(segment->session->control, &msg, -1, &memfd, &fd_cnt);
+
+	if (!err && !msg.status && !fd_cnt)
+		err = -EPROTO;
+	if (!err && !msg.status)
+		segment->mem = sc_channel_map_segment(memfd, segment->len, &map_err);
+	if (fd_cnt)
+		(void)close(memfd);
+	if (segment->mem) {
+		segment->base = msg.mem_base;
+		segment->registered = msg.lane_cnt;
+		return 0;
+	}
+	if (err || msg.status)
+		return segment_fail(&msg, err);
+	(void)direct_segment_del(segment);
+	return map_err;
 }
 
 static int kick(struct lane *lane)
@@ -503,6 +541,8 @@ const struct engine_ops sc_engine_direct = {
 	.open = direct_open,
 	.close = direct_close,
 	.file_add = direct_file_add,
+	.segment_add = direct_segment_add,
+	.segment_del = direct_segment_del,
 	.submit = direct_submit,
 	.arm = direct_arm,
 	.wait = direct_wait,

@@ -85,7 +85,7 @@ static int sends_grow(struct lane *lane)
 
 	if (lane->send_cnt >= lane->send_max)
 		return -ENOMEM;
-	chunk = malloc(sizeof(*chunk));
+	chunk = calloc(1, sizeof(*chunk));
 	if (!chunk)
 		return -ENOMEM;
 	chunk->next = lane->chunks;
@@ -109,6 +109,8 @@ struct send *sc_lane_send_get(struct lane *lane)
 
 void sc_lane_send_put(struct lane *lane, struct send *send)
 {
+	while (send->segment_cnt)
+		lane->session->segments[send->segment[--send->segment_cnt]]->pieces--;
 	send->next = lane->send_free;
 	lane->send_free = send;
 }

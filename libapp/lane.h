@@ -59,8 +59,10 @@ struct send {
 	size_t len; /* of the whole */
 	size_t left; /* not yet sent */
 	int result;
-	unsigned int piece_cnt;
-	struct iovec piece[SEND_PIECES]; /* what is left, in this process's addresses */
+	uint8_t piece_cnt;
+	uint8_t segment_cnt;
+	uint8_t segment[SEND_PIECES]; /* that pieces lie in, segment_cnt of them */
+	struct iovec piece[SEND_PIECES]; /* what is left, in the engine's addresses */
 };
 
 /* What a SENDMSG points to; lies in the channel, one per connection as one send of it is in flight at most. */

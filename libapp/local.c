@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -137,6 +138,11 @@ static int ring_open(struct lane *lane, const struct settings *set)
 		io_uring_queue_exit(&lane->ring);
 		return open_fail(err, "file table");
 	}
+	err = io_uring_register_buffers_sparse(&lane->ring, SC_SEGMENTS_MAX);
+	if (err) {
+		io_uring_queue_exit(&lane->ring);
+		return open_fail(err, "table of registered buffers");
+	}
 	err = io_uring_register_buf_ring(&lane->ring, &reg, 0);
 	if (err) {
 		io_uring_queue_exit(&lane->ring);
@@ -202,6 +208,44 @@ static int local_file_add(struct lane *lane, unsigned int slot, int fd)
 	}
 	ret = io_uring_register_files_update(&lane->ring, slot, &fd, 1);
 	return ret < 0 ? ret : (int)slot;
+}
+
+/*
+ * Where slots release files late, so do buffers: nothing is registered then. The kernel looks at the limit only when it has all
+ * pages, which would then stay allocated for nothing.
+ */
+static bool may_register(const struct lane *lane, size_t len)
+{
+	struct rlimit limit;
+
+	return !lane->descriptors && !getrlimit(RLIMIT_MEMLOCK, &limit) && len <= limit.rlim_cur;
+}
+
+/* That the memory may not be pinned is no reason not to send from it. */
+static int local_segment_add(struct sc_segment *segment)
+{
+	struct lane *lane = &segment->session->lanes[0];
+	struct iovec iov = { .iov_len = segment->len };
+
+	segment->mem = mmap(NULL, segment->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (segment->mem == MAP_FAILED)
+		return sc_reason_set(-ENOMEM, "segment of %zu bytes: out of memory", segment->len);
+	segment->base = (uint64_t)(uintptr_t)segment->mem;
+	iov.iov_base = segment->mem;
+	if (may_register(lane, segment->len))
+		segment->registered = io_uring_register_buffers_update_tag(&lane->ring, segment->slot, &iov, NULL, 1) ==
+				      1;
+	return 0;
+}
+
+static int local_segment_del(struct sc_segment *segment)
+{
+	struct iovec none = { 0 };
+
+	if (segment->registered)
+		(void)io_uring_register_buffers_update_tag(&segment->session->lanes[0].ring, segment->slot, &none, NULL,
+							   1);
+	return 0;
 }
 
 static int local_submit(struct sc_session *session)
@@ -329,6 +373,8 @@ const struct engine_ops sc_engine_local = {
 	.open = local_open,
 	.close = local_close,
 	.file_add = local_file_add,
+	.segment_add = local_segment_add,
+	.segment_del = local_segment_del,
 	.submit = local_submit,
 	.arm = local_arm,
 	.wait = local_wait,

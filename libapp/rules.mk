@@ -3,11 +3,12 @@ libs += libapp
 libapp_src := $(wildcard libapp/*.c)
 libapp_libs := -luring
 
-tests += app app_connect arena channel conn control random
-app_src := tests/unit/app.c tests/unit/app_server.c tests/unit/app_peer.c tests/unit/app_service.c
-app_libs := $(libapp) -lpthread
-app_connect_src := $(addprefix tests/unit/,app_connect.c app_server.c app_peer.c app_service.c)
-app_connect_libs := $(libapp) -lpthread
+# Programs of scenarios that run on every engine: tests/unit/NAME.c
+scenarios := app app_connect app_segment
+$(foreach s,$(scenarios),$(eval $s_src := $(addprefix tests/unit/,$s.c app_server.c app_peer.c app_service.c)))
+$(foreach s,$(scenarios),$(eval $s_libs := $(libapp) -lpthread))
+
+tests += $(scenarios) arena channel conn control random
 arena_src := tests/unit/arena.c
 arena_objs := libapp/arena.c
 conn_src := tests/unit/conn.c
@@ -23,5 +24,5 @@ control_src := tests/unit/control.c
 control_objs := libapp/control.c libapp/reason.c
 
 ifeq ($(SAN)$(TSAN),)
-$(O)/tests/app $(O)/tests/app_connect $(O)/tests/random: | $(O)/bin/sidecore-ringsvc
+$(scenarios:%=$(O)/tests/%) $(O)/tests/random: | $(O)/bin/sidecore-ringsvc
 endif

@@ -14,16 +14,10 @@ void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	struct send_scratch *scratch;
 
 	if (send->piece_cnt == 1) {
-		void *mem = (void *)(uintptr_t)sc_session_addr(session, send->piece[0].iov_base);
-
-		io_uring_prep_send(sqe, conn->file, mem, send->piece[0].iov_len, MSG_WAITALL);
+		io_uring_prep_send(sqe, conn->file, send->piece[0].iov_base, send->piece[0].iov_len, MSG_WAITALL);
 	} else {
 		scratch = &conn->lane->scratch[sc_conn_idx(conn)];
-		for (unsigned int i = 0; i < send->piece_cnt; i++)
-			scratch->piece[i] = (struct iovec){
-				.iov_base = (void *)(uintptr_t)sc_session_addr(session, send->piece[i].iov_base),
-				.iov_len = send->piece[i].iov_len,
-			};
+		memcpy(scratch->piece, send->piece, send->piece_cnt * sizeof(*send->piece));
 		scratch->msg = (struct msghdr){
 			.msg_iov = (void *)(uintptr_t)sc_session_addr(session, scratch->piece),
 			.msg_iovlen = send->piece_cnt,
@@ -51,7 +45,7 @@ static void piece_skip(struct send *send, size_t len)
 	send->left -= len;
 	while (len && len >= send->piece[done].iov_len)
 		len -= send->piece[done++].iov_len;
-	send->piece_cnt -= done;
+	send->piece_cnt = (uint8_t)(send->piece_cnt - done);
 	memmove(send->piece, send->piece + done, send->piece_cnt * sizeof(*send->piece));
 	if (len) {
 		send->piece[0].iov_base = (char *)send->piece[0].iov_base + len;
@@ -113,9 +107,59 @@ static int may_send(const struct sc_conn *conn)
 	return 0;
 }
 
+/* Stores the pieces in the engine's addresses, and the segments that they lie in, SEGMENT_NONE for none. */
+static int pieces_check(struct sc_session *session, const struct iovec *iov, unsigned int cnt, struct iovec *piece,
+			uint8_t *segment, size_t *ret_len)
+{
+	size_t len = 0;
+
+	for (unsigned int i = 0; i < cnt; i++) {
+		uint64_t addr;
+
+		if (!iov[i].iov_len || iov[i].iov_len > SC_ARENA_LEN_MAX - len)
+			return sc_refuse(-EINVAL,
+					 "send: a piece of no bytes, or more than 1 GiB in all: send less at a time");
+		if (!sc_segment_find(session, iov[i].iov_base, iov[i].iov_len, &addr, &segment[i]))
+			return sc_refuse(
+				-EFAULT,
+				"send: not memory of this session: send from sc_alloc, a segment or a received buffer");
+		piece[i] = (struct iovec){ (void *)(uintptr_t)addr, iov[i].iov_len };
+		len += iov[i].iov_len;
+	}
+	*ret_len = len;
+	return 0;
+}
+
+static void segments_get(struct sc_session *session, struct send *send, const uint8_t *segment, unsigned int cnt)
+{
+	for (unsigned int i = 0; i < cnt; i++) {
+		if (segment[i] == SEGMENT_NONE)
+			continue;
+		session->segments[segment[i]]->pieces++;
+		send->segment[send->segment_cnt++] = segment[i];
+	}
+}
+
+static void send_add(struct sc_conn *conn, struct send *send)
+{
+	send->next = NULL;
+	send->conn = conn;
+	if (conn->send_head) {
+		conn->send_tail->next = send;
+		conn->send_tail = send;
+		return;
+	}
+	conn->send_head = send;
+	conn->send_tail = send;
+	if (!conn->connecting)
+		sc_conn_want(conn, OP_SEND);
+}
+
 int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag)
 {
-	struct sc_session *session = conn->lane->session;
+	struct lane *lane = conn->lane;
+	struct iovec piece[SEND_PIECES];
+	uint8_t segment[SEND_PIECES];
 	struct send *send;
 	size_t len = 0;
 	int err = may_send(conn);
@@ -124,38 +168,21 @@ int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, ui
 		return err;
 	if (!cnt || cnt > SEND_PIECES)
 		return sc_refuse(-EINVAL, "send: not 1 to 4 pieces: send more of them by a second call");
-	for (unsigned int i = 0; i < cnt; i++) {
-		size_t off = (size_t)((char *)iov[i].iov_base - session->mem);
-
-		if (!iov[i].iov_len || iov[i].iov_len > SC_ARENA_LEN_MAX - len)
-			return sc_refuse(-EINVAL,
-					 "send: a piece of no bytes, or more than 1 GiB in all: send less at a time");
-		if (off >= session->mem_len || iov[i].iov_len > session->mem_len - off)
-			return sc_refuse(-EFAULT,
-					 "send: not memory of this session: send from sc_alloc or a received buffer");
-		len += iov[i].iov_len;
-	}
-	send = sc_lane_send_get(conn->lane);
+	err = pieces_check(lane->session, iov, cnt, piece, segment, &len);
+	if (err)
+		return err;
+	send = sc_lane_send_get(lane);
 	if (!send)
 		return sc_refuse(
 			-ENOMEM,
 			"send: as many as there may be are under way, or memory is short: wait for SC_EVENT_SENT");
-	send->next = NULL;
-	send->conn = conn;
 	send->tag = tag;
 	send->len = len;
 	send->left = len;
-	send->piece_cnt = cnt;
-	memcpy(send->piece, iov, cnt * sizeof(*iov));
-	if (conn->send_head) {
-		conn->send_tail->next = send;
-		conn->send_tail = send;
-		return 0;
-	}
-	conn->send_head = send;
-	conn->send_tail = send;
-	if (!conn->connecting)
-		sc_conn_want(conn, OP_SEND);
+	send->piece_cnt = (uint8_t)cnt;
+	memcpy(send->piece, piece, cnt * sizeof(*piece));
+	segments_get(lane->session, send, segment, cnt);
+	send_add(conn, send);
 	return 0;
 }
 

@@ -198,6 +198,7 @@ void sc_close_session(struct sc_session *session)
 	if (!session)
 		return;
 	session->ops->close(session);
+	sc_segments_exit(session);
 	lanes_exit(session);
 	free(session->lanes);
 	free(session);
@@ -355,6 +356,12 @@ int sc_info(const struct sc_session *session, struct sc_info *ret_info)
 		return sc_refuse(-EINVAL, "info: size is none this libapp knows: set it to sizeof(struct sc_info)");
 	for (unsigned int i = 0; i < session->lane_cnt; i++)
 		info.cpus[i] = session->lanes[i].cpu;
+	for (unsigned int slot = 0; slot < session->segment_end; slot++) {
+		if (!session->segments[slot])
+			continue;
+		info.segments++;
+		info.segments_registered += session->segments[slot]->registered;
+	}
 	info.counters = session->counters;
 	memcpy(info.fallback_reason, session->fallback_reason, sizeof(info.fallback_reason));
 	*ret_info = info;

@@ -7,6 +7,7 @@
 
 #include "arena.h"
 #include "lane.h"
+#include "segment.h"
 
 enum { LISTENERS_MAX = SC_SLOT_CONNS - SC_SLOT_LISTENERS };
 
@@ -30,6 +31,10 @@ struct engine_ops {
 	 * consumer's own. Returns what requests call it, or -errno.
 	 */
 	int (*file_add)(struct lane *lane, unsigned int slot, int fd);
+	/* Fills mem, base, registered of a segment with slot and len. 0, or -errno with a reason. */
+	int (*segment_add)(struct sc_segment *segment);
+	/* No request uses it any more: the engine forgets it. The mapping stays. 0, or -errno with a reason. */
+	int (*segment_del)(struct sc_segment *segment);
 	/* Lets the consumer know of what lies in the queue. Does not block. -EOWNERDEAD: it is gone. */
 	int (*submit)(struct sc_session *session);
 	/* submit, then completions make sc_fd readable. 1: some are there already; 0; -EOWNERDEAD. */
@@ -72,6 +77,8 @@ struct sc_session {
 	void *arena_mem;
 	size_t arena_len; /* scratch of all lanes at its end */
 	struct arena arena;
+	struct sc_segment *segments[SC_SEGMENTS_MAX];
+	unsigned int segment_end; /* all beyond are NULL */
 
 	int fd; /* what sc_fd hands out */
 	int control; /* direct: socket to the engine */

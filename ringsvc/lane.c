@@ -29,7 +29,11 @@ static const __u8 allowed_ops[] = {
 };
 
 // What this file itself still needs when the ring runs
-static const __u8 allowed_registers[] = { IORING_REGISTER_FILES_UPDATE, IORING_REGISTER_SYNC_CANCEL };
+static const __u8 allowed_registers[] = {
+	IORING_REGISTER_FILES_UPDATE,
+	IORING_REGISTER_BUFFERS_UPDATE,
+	IORING_REGISTER_SYNC_CANCEL,
+};
 
 enum { ALLOWED_SQE_FLAGS = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS };
 
@@ -129,6 +133,15 @@ static int reserve_slots(int ring, const struct sc_wish *wish)
 	return wish->threads ? io_uring_register(ring, IORING_REGISTER_FILE_ALLOC_RANGE, &range, 0) : 0;
 }
 
+int sc_lane_buffer_set(int ring, unsigned int idx, void *mem, __u64 len)
+{
+	struct iovec iov = { .iov_base = len ? mem : NULL, .iov_len = len };
+	struct io_uring_rsrc_update2 update = { .offset = idx, .data = (unsigned long)&iov, .nr = 1 };
+	int ret = io_uring_register(ring, IORING_REGISTER_BUFFERS_UPDATE, &update, sizeof(update));
+
+	return ret < 0 ? ret : 0;
+}
+
 // All that needs an unrestricted ring.
 static int furnish(const struct sc_lane_place *place, const struct sc_lane_fds *fds)
 {
@@ -141,12 +154,16 @@ static int furnish(const struct sc_lane_place *place, const struct sc_lane_fds *
 		.ring_entries = place->wish->buf_cnt,
 		.bgid = SC_BUF_GROUP,
 	};
+	struct io_uring_rsrc_register segments = { .nr = SC_SEGMENTS_MAX, .flags = IORING_RSRC_REGISTER_SPARSE };
 	int err;
 
 	err = io_uring_register(fds->ring, IORING_REGISTER_FILES2, &files, sizeof(files));
 	if (err < 0)
 		return err;
 	err = reserve_slots(fds->ring, place->wish);
+	if (err < 0)
+		return err;
+	err = io_uring_register(fds->ring, IORING_REGISTER_BUFFERS2, &segments, sizeof(segments));
 	if (err < 0)
 		return err;
 	err = sc_lane_file_add(fds->ring, SC_SLOT_DOORBELL, fds->doorbell);

@@ -36,6 +36,12 @@ int sc_lane_open(const struct sc_lane_place *place, struct sc_lane *lane, struct
 /* Puts a socket into the file table; the caller keeps its descriptor. 0 or -errno. */
 int sc_lane_file_add(int ring, unsigned int slot, int fd);
 
+/*
+ * Makes the memory, of at most 1 GiB, the ring's registered buffer idx, pinned and counted against RLIMIT_MEMLOCK. len 0 takes the
+ * buffer away; requests that use it keep the pages. -ENOMEM: beyond the limit; other -errno.
+ */
+int sc_lane_buffer_set(int ring, unsigned int idx, void *mem, __u64 len);
+
 /* Wakes the poller and flushes completions the kernel held back. 0 or -errno. */
 int sc_lane_kick(int ring);
 

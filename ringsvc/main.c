@@ -18,7 +18,7 @@
 #include "notify.h"
 #include "usage.h"
 
-enum { IDLE_MS_DEFAULT = 100, IDLE_MS_MAX = 3600 * 1000 };
+enum { IDLE_MS_DEFAULT = 100, IDLE_MS_MAX = 3600 * 1000, MEMLOCK_MIB_MAX = 1 << 20 };
 
 static const struct argp_option options[] = {
 	{ "cpus", 'c', "LIST", 0, "Dedicated cores, as 1 or 2-3,6; at most 16", 0 },
@@ -26,6 +26,8 @@ static const struct argp_option options[] = {
 	  "Where applications connect; default /run/sidecore/ringsvc.sock, rootless $XDG_RUNTIME_DIR/sidecore/ringsvc.sock",
 	  0 },
 	{ "idle-ms", 'i', "N", 0, "A poller without work sleeps after N ms; default 100", 0 },
+	{ "memlock", 'm', "MIB", 0,
+	  "Memory that rings and registered segments of a user may lock; default the RLIMIT_MEMLOCK that is there", 0 },
 	{ "user", 'u', NULL, 0,
 	  "Rootless: serve only this user, without any capability; the default unless run by root", 0 },
 	{ "verbose", 'v', NULL, 0, "Log engines and refusals", 0 },
@@ -54,13 +56,13 @@ static void parse_cpus(const char *text, struct sc_config *config, struct argp_s
 	config->cpu_cnt = cnt;
 }
 
-static unsigned int parse_idle_ms(const char *text, struct argp_state *state)
+static unsigned int parse_number(const char *option, const char *text, int max, struct argp_state *state)
 {
 	char *end;
 	long value = strtol(text, &end, 10);
 
-	if (*end || end == text || value < 1 || value > IDLE_MS_MAX)
-		sc_usage(state, "--idle-ms %s: not a number from 1 to %d", text, IDLE_MS_MAX);
+	if (*end || end == text || value < 1 || value > max)
+		sc_usage(state, "--%s %s: not a number from 1 to %d", option, text, max);
 	return value;
 }
 
@@ -76,7 +78,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		config->socket_path = arg;
 		break;
 	case 'i':
-		config->idle_ms = parse_idle_ms(arg, state);
+		config->idle_ms = parse_number("idle-ms", arg, IDLE_MS_MAX, state);
+		break;
+	case 'm':
+		config->memlock_mib = parse_number("memlock", arg, MEMLOCK_MIB_MAX, state);
 		break;
 	case 'u':
 		config->user = true;
@@ -104,6 +109,21 @@ static void raise_file_limit(void)
 		return;
 	files.rlim_cur = files.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
+// Engines inherit it. Later nobody here may raise it any more.
+static int start_memlock(struct service *service)
+{
+	rlim_t bytes = (rlim_t)service->config.memlock_mib << 20;
+	struct rlimit limit = { bytes, bytes };
+
+	if ((!bytes || !setrlimit(RLIMIT_MEMLOCK, &limit)) && !getrlimit(RLIMIT_MEMLOCK, &limit)) {
+		service->config.memlock_len = limit.rlim_cur;
+		return 0;
+	}
+	sc_error("--memlock %u: %s: start as root, or raise the limit of whoever starts it (ulimit -l, LimitMEMLOCK)",
+		 service->config.memlock_mib, strerrordesc_np(errno));
+	return -EPERM;
 }
 
 static int start_process(struct service *service)
@@ -211,8 +231,8 @@ static const struct {
 	int (*start)(struct service *service);
 	void (*stop)(struct service *service);
 } steps[] = {
-	{ start_process, NULL },   { start_notify, NULL },   { start_listener, stop_listener }, { start_jail, NULL },
-	{ drop_privileges, NULL }, { probe_features, NULL }, // as engines: without capabilities
+	{ start_memlock, NULL }, { start_process, NULL },   { start_notify, NULL },   { start_listener, stop_listener },
+	{ start_jail, NULL },	 { drop_privileges, NULL }, { probe_features, NULL }, // as engines: without capabilities
 };
 
 static int start(struct service *service)

@@ -27,7 +27,7 @@ static struct sc_ctl_msg used_fields(const struct sc_ctl_msg *msg)
 		used.buf_len = msg->buf_len;
 		used.sq_entries = msg->sq_entries;
 		used.flags = msg->flags;
-		used.arena_len = msg->arena_len;
+		used.mem_len = msg->mem_len;
 		break;
 	case SC_CTL_FILE_ADD:
 		used.lane = msg->lane;
@@ -35,6 +35,13 @@ static struct sc_ctl_msg used_fields(const struct sc_ctl_msg *msg)
 		break;
 	case SC_CTL_KICK:
 		used.lane = msg->lane;
+		break;
+	case SC_CTL_SEGMENT_ADD:
+		used.slot = msg->slot;
+		used.mem_len = msg->mem_len;
+		break;
+	case SC_CTL_SEGMENT_DEL:
+		used.slot = msg->slot;
 		break;
 	}
 	return used;
@@ -51,7 +58,7 @@ int sc_request_check(const struct sc_ctl_msg *msg, unsigned int fd_cnt, enum sc_
 		*ret_reason = SC_REFUSED_VERSION;
 		return -EPROTO;
 	}
-	if (msg->type != SC_CTL_HELLO && msg->type != SC_CTL_FILE_ADD && msg->type != SC_CTL_KICK)
+	if (msg->type < SC_CTL_HELLO || msg->type > SC_CTL_SEGMENT_DEL)
 		return -EBADMSG;
 	if (memcmp(msg, &used, sizeof(used)) || fd_cnt != (msg->type == SC_CTL_FILE_ADD))
 		return -EBADMSG;
@@ -77,7 +84,7 @@ int sc_request_wish(const struct sc_ctl_msg *hello, unsigned int lane_max, struc
 		.buf_cnt = hello->buf_cnt ?: BUFS_DEFAULT,
 		.buf_len = hello->buf_len ?: BUF_LEN_DEFAULT,
 		.sq_entries = hello->sq_entries ?: SQ_ENTRIES_DEFAULT,
-		.arena_len = hello->arena_len ?: ARENA_LEN_DEFAULT,
+		.arena_len = hello->mem_len ?: ARENA_LEN_DEFAULT,
 		.threads = hello->flags & SC_HELLO_THREADS,
 	};
 

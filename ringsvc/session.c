@@ -31,6 +31,7 @@ static void close_channel(struct sc_session *session)
 		sc_lane_close(session->rings[i], session->slot_cnt);
 	if (session->len)
 		(void)munmap(session->base, session->len);
+	sc_segments_exit(&session->segments);
 	session->lane_cnt = 0;
 	session->len = 0;
 }
@@ -166,7 +167,7 @@ static bool serve_hello(struct sc_session *session, struct sc_cores *cores, cons
 
 	err = open_channel(session, cores, hello, &parcel, &reason);
 	if (!err) {
-		reply.channel_len = session->len;
+		reply.mem_len = session->len;
 		reply.lane_cnt = session->lane_cnt;
 		err = sc_ctl_send(session->ctl, &reply, sizeof(reply), parcel.fds, parcel.cnt);
 		reason = SC_REFUSED_NONE;
@@ -238,6 +239,44 @@ static bool serve_kick(struct sc_session *session, const struct sc_ctl_msg *msg)
 	return !sc_ctl_reply(session->ctl, SC_CTL_KICK, sc_lane_kick(session->rings[msg->lane]), SC_REFUSED_NONE);
 }
 
+// Before Linux 6.13 a registered buffer, like a slot's file, is not given up while any older request of the ring is pending. The
+// kernel looks at the limit only when it has all pages, which would then stay allocated for nothing.
+static bool may_register(const struct sc_session *session, const struct sc_cores *cores, __u64 len)
+{
+	return !(cores->config->features & SC_CHANNEL_DESCRIPTORS) &&
+	       len <= cores->config->memlock_len / session->lane_cnt;
+}
+
+static bool serve_segment_add(struct sc_session *session, const struct sc_cores *cores, const struct sc_ctl_msg *msg)
+{
+	struct sc_ctl_msg reply = {
+		.magic = SC_CTL_MAGIC,
+		.version = SC_ABI_VERSION,
+		.type = SC_CTL_SEGMENT_ADD | SC_CTL_REPLY,
+		.slot = msg->slot,
+		.mem_len = msg->mem_len,
+	};
+	enum sc_refusal reason;
+	int memfd, err;
+
+	memfd = sc_segment_add(&session->segments, msg, &reply.mem_base, &reason);
+	if (memfd < 0)
+		return !sc_ctl_reply(session->ctl, SC_CTL_SEGMENT_ADD, memfd, reason);
+	if (may_register(session, cores, msg->mem_len) &&
+	    sc_segment_register(&session->segments, msg->slot, session->rings, session->lane_cnt))
+		reply.lane_cnt = session->lane_cnt;
+	err = sc_ctl_send(session->ctl, &reply, sizeof(reply), &memfd, 1);
+	(void)close(memfd); // the mapping keeps the memory
+	return !err;
+}
+
+static bool serve_segment_del(struct sc_session *session, const struct sc_ctl_msg *msg)
+{
+	int err = sc_segment_del(&session->segments, msg->slot, session->rings, session->lane_cnt);
+
+	return !sc_ctl_reply(session->ctl, SC_CTL_SEGMENT_DEL, err, err ? SC_REFUSED_LIMIT : SC_REFUSED_NONE);
+}
+
 bool sc_session_serve(struct sc_session *session, struct sc_cores *cores)
 {
 	enum sc_refusal reason;
@@ -263,6 +302,10 @@ bool sc_session_serve(struct sc_session *session, struct sc_cores *cores)
 		alive = serve_hello(session, cores, &msg);
 	else if (msg.type == SC_CTL_FILE_ADD)
 		alive = serve_file_add(session, cores, &msg, &fd);
+	else if (msg.type == SC_CTL_SEGMENT_ADD)
+		alive = serve_segment_add(session, cores, &msg);
+	else if (msg.type == SC_CTL_SEGMENT_DEL)
+		alive = serve_segment_del(session, &msg);
 	else
 		alive = serve_kick(session, &msg);
 	sc_ctl_close_all(&fd, 1);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "cores.h"
+#include "segment.h"
 
 struct sc_session {
 	int ctl; /* control socket; -1: this place is free */
@@ -16,6 +17,7 @@ struct sc_session {
 	__u32 slot_cnt; /* of each lane */
 	unsigned int lane_cnt;
 	int rings[SC_LANES_MAX];
+	struct sc_segments segments;
 };
 
 /* Takes both descriptors. */

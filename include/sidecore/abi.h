@@ -30,8 +30,10 @@ enum sc_limit {
 	SC_SQ_ENTRIES_MIN = 64, /* a power of two */
 	SC_SQ_ENTRIES_MAX = 4096,
 	SC_CQ_ENTRIES_MAX = 65536,
+	SC_SEGMENTS_MAX = 64, /* per session */
 };
-#define SC_ARENA_LEN_MAX (1ULL << 30)
+#define SC_ARENA_LEN_MAX    (1ULL << 30) /* of a segment, too */
+#define SC_SEGMENTS_LEN_MAX (4ULL << 30) /* of all of a session */
 
 /* The file table of a lane's ring. */
 enum sc_slot {
@@ -108,8 +110,9 @@ struct sc_channel {
 enum sc_ctl_type {
 	/*
 	 * app -> service, first. Uses lane_cnt (0: one per dedicated core), conn_cnt, buf_cnt, buf_len, sq_entries,
-	 * flags (enum sc_hello_flag), arena_len. Reply: status, channel_len, lane_cnt, reason; if status is 0 the packet carries
-	 * 1 + 2 * lane_cnt descriptors: memfd, then per lane its completion eventfd and its doorbell eventfd.
+	 * flags (enum sc_hello_flag), mem_len (the arena's). Reply: status, mem_len (the channel's), lane_cnt, reason; if
+	 * status is 0 the packet carries 1 + 2 * lane_cnt descriptors: memfd, then per lane its completion eventfd and its
+	 * doorbell eventfd.
 	 */
 	SC_CTL_HELLO = 1,
 	/*
@@ -123,6 +126,14 @@ enum sc_ctl_type {
 	 * (IORING_SQ_CQ_OVERFLOW), as io_uring_enter would. Reply: status.
 	 */
 	SC_CTL_KICK = 3,
+	/*
+	 * app -> service. Uses slot (a free one below SC_SEGMENTS_MAX) and mem_len (whole pages). Reply: status, reason,
+	 * slot, mem_len, mem_base, and in lane_cnt in how many lanes it is a registered buffer of that index: all or
+	 * none; if status is 0 the packet carries one descriptor, the segment's memfd.
+	 */
+	SC_CTL_SEGMENT_ADD = 4,
+	/* app -> service. Uses slot, of a segment. Its memory means nothing any more. Reply: status, reason. */
+	SC_CTL_SEGMENT_DEL = 5,
 	/* service -> app: the same type as the request, with SC_CTL_REPLY set */
 	SC_CTL_REPLY = 0x8000,
 };
@@ -164,8 +175,8 @@ struct sc_ctl_msg {
 	__u32 buf_len;
 	__u32 sq_entries;
 	__u32 flags;
-	__u64 arena_len;
-	__u64 channel_len;
+	__u64 mem_len; /* bytes of arena, channel or segment */
+	__u64 mem_base; /* what an SQE calls the first of them */
 };
 
 #ifndef __VMLINUX_H__

@@ -5,7 +5,8 @@
  * A session is a channel to one engine. Connections are accepted and read ahead for the application; what happened is
  * told by events. All functions return 0 or a count, or -errno; none prints, exits or touches errno. A session and all
  * that belongs to it is used by one thread at a time; on the local engine by the thread that opened it. Nothing blocks but
- * sc_open, sc_close_session, sc_listen, sc_connect (they talk to the service) and sc_wait.
+ * sc_open, sc_close_session, sc_listen, sc_connect, sc_register_mem, sc_deregister_mem (they talk to the service) and
+ * sc_wait.
  */
 #ifndef SIDECORE_APP_H
 #define SIDECORE_APP_H
@@ -23,6 +24,7 @@ extern "C" {
 struct sc_session;
 struct sc_listener;
 struct sc_conn;
+struct sc_segment;
 
 enum sc_engine {
 	SC_ENGINE_AUTO, /* direct if the service answers, else local */
@@ -86,6 +88,26 @@ void *sc_alloc(struct sc_session *session, size_t len);
 
 /* Only after every send from it has completed. NULL is fine. */
 void sc_free(struct sc_session *session, void *mem);
+
+/*
+ * Adds a segment of len bytes, rounded up to pages, to the session: zeros that any send may take its bytes from, as from the
+ * arena. It is pinned as a registered buffer in every lane, which makes zero copy cheaper, if the limit on locked memory
+ * (RLIMIT_MEMLOCK; --memlock of the service) and the kernel (6.13) allow; sc_info tells. At most 64 segments of 1 GiB each,
+ * 4 GiB in all. The memory goes with the session. May block up to 5 s for the service.
+ *
+ * -EINVAL len out of bounds; -ENOSPC too many segments; -ENOMEM; -EOWNERDEAD the engine is gone; -ETIMEDOUT.
+ */
+int sc_register_mem(struct sc_session *session, size_t len, struct sc_segment **ret_segment);
+
+/*
+ * Takes the segment away again: its memory is unmapped. NULL is fine. -EBUSY: sends from it have not been told of by
+ * SC_EVENT_SENT, nothing has changed. May block as sc_register_mem.
+ */
+int sc_deregister_mem(struct sc_segment *segment);
+
+/* First byte and length. */
+void *sc_segment_mem(const struct sc_segment *segment);
+size_t sc_segment_len(const struct sc_segment *segment);
 
 /* --- listening ------------------------------------------------------------------------------------------------- */
 
@@ -188,7 +210,7 @@ int sc_arm(struct sc_session *session);
 void sc_release(struct sc_conn *conn, void *data);
 
 /*
- * Sends len bytes from the arena, or from a received buffer not yet released. The memory must not change until
+ * Sends len bytes from the arena, a segment, or a received buffer not yet released. The memory must not change until
  * SC_EVENT_SENT with the tag. Sends of one connection go out in order and complete in order; partial sends do not
  * surface. -EFAULT not memory of this session; -EINVAL len is 0; -ENOMEM; -EPIPE after sc_close, sc_shutdown or a send
  * that failed; -EOWNERDEAD the engine is gone.
@@ -241,6 +263,8 @@ struct sc_info {
 	enum sc_engine engine; /* the one in use */
 	unsigned int lanes;
 	int cpus[16]; /* dedicated core of each lane; -1 for the local engine */
+	unsigned int segments;
+	unsigned int segments_registered; /* those that are registered buffers */
 	struct sc_counters counters;
 	char fallback_reason[160]; /* why SC_ENGINE_AUTO did not get direct; empty otherwise */
 };

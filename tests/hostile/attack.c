@@ -286,7 +286,7 @@ static void wild_message(struct session *session, struct chance *chance)
 /* Right but for one field. */
 static void altered_message(struct session *session, struct chance *chance)
 {
-	struct sc_ctl_msg msg = session_message(SC_CTL_HELLO + chance_below(chance, 4));
+	struct sc_ctl_msg msg = session_message(SC_CTL_HELLO + chance_below(chance, SC_CTL_SEGMENT_DEL + 1));
 
 	((__u32 *)&msg)[chance_below(chance, sizeof(msg) / sizeof(__u32))] = chance_odd_number(chance);
 	session_send(session, &msg, sizeof(msg), NULL, 0);
@@ -343,6 +343,19 @@ static void odd_files(struct session *session, struct chance *chance)
 	session_reply(session);
 }
 
+/* Added, written to, taken away while requests may use them, never, or twice. Few are real: memory is the machine's. */
+static void odd_segments(struct session *session, struct chance *chance)
+{
+	struct sc_ctl_msg msg = session_message(chance_below(chance, 2) ? SC_CTL_SEGMENT_ADD : SC_CTL_SEGMENT_DEL);
+
+	msg.slot = chance_below(chance, 4) ? chance_below(chance, 4) : chance_odd_number(chance);
+	if (msg.type == SC_CTL_SEGMENT_ADD)
+		msg.mem_len = chance_below(chance, 4) ? (1 + chance_below(chance, 64)) * 4096ULL :
+							chance_next(chance) >> chance_below(chance, 64);
+	session_send(session, &msg, sizeof(msg), NULL, 0);
+	session_reply(session);
+}
+
 static void kick_flood(struct session *session, struct chance *chance)
 {
 	struct sc_ctl_msg msg = session_message(SC_CTL_KICK);
@@ -375,29 +388,11 @@ static void heir(struct session *session, struct chance *chance)
 static void (*const without_channel[])(struct session *, struct chance *) = { wild_message, altered_message };
 
 static void (*const with_channel[])(struct session *, struct chance *) = {
-	forged_requests,
-	forged_requests,
-	forged_requests,
-	changing_requests,
-	wild_indexes,
-	wild_buffers,
-	wild_buffers,
-	scribbled_header,
-	scribbled_rings,
-	scribbled_channel,
-	resized_channel,
-	punched_channel,
-	forged_report,
-	wild_message,
-	altered_message,
-	descriptors_to_broker,
-	closed_descriptors,
-	second_hello,
-	odd_files,
-	odd_files,
-	kick_flood,
-	doorbell_flood,
-	heir,
+	forged_requests,       forged_requests,	   forged_requests,  changing_requests, wild_indexes,
+	wild_buffers,	       wild_buffers,	   scribbled_header, scribbled_rings,	scribbled_channel,
+	resized_channel,       punched_channel,	   forged_report,    wild_message,	altered_message,
+	descriptors_to_broker, closed_descriptors, second_hello,     odd_files,		odd_files,
+	odd_segments,	       odd_segments,	   kick_flood,	     doorbell_flood,	heir,
 };
 
 #define pick(list, chance) ((list)[chance_below(chance, sizeof(list) / sizeof(*(list)))])

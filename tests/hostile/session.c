@@ -55,11 +55,11 @@ static void take_channel(struct session *session, const struct msghdr *hdr, cons
 		return;
 	session->fd_cnt = (unsigned int)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 	memcpy(session->fds, CMSG_DATA(cmsg), session->fd_cnt * sizeof(int));
-	mem = mmap(NULL, reply->channel_len, PROT_READ | PROT_WRITE, MAP_SHARED, session->fds[0], 0);
+	mem = mmap(NULL, reply->mem_len, PROT_READ | PROT_WRITE, MAP_SHARED, session->fds[0], 0);
 	if (mem == MAP_FAILED)
 		return;
 	session->mem = mem;
-	session->len = reply->channel_len;
+	session->len = reply->mem_len;
 	memcpy(&session->header, mem, sizeof(session->header));
 }
 
@@ -94,7 +94,7 @@ void session_hello(struct session *session, struct chance *chance)
 	hello.buf_cnt = 8U << chance_below(chance, 4);
 	hello.buf_len = 256U << chance_below(chance, 4);
 	hello.sq_entries = 64U << chance_below(chance, 3);
-	hello.arena_len = 65536;
+	hello.mem_len = 65536;
 	hello.flags = chance_below(chance, 2) ? SC_HELLO_THREADS : 0;
 	hello.lane_cnt = chance_below(chance, 4);
 	session_send(session, &hello, sizeof(hello), NULL, 0);

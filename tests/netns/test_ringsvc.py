@@ -27,10 +27,10 @@ PROGRAM = BUILD / "bin" / "sidecore-ringsvc"
 NOBODY = 65534
 
 MAGIC, VERSION = 0x4C544353, 2
-HELLO, FILE_ADD, KICK, REPLY = 1, 2, 3, 0x8000
+HELLO, FILE_ADD, KICK, SEGMENT_ADD, SEGMENT_DEL, REPLY = 1, 2, 3, 4, 5, 0x8000
 NONE, WRONG_VERSION, MALFORMED, LIMIT, ENGINES, SESSIONS, MEMLOCK, _MEMORY, _RING, _CPU, IDENTITY = range(11)
 FIELDS = ("magic version type status reason lane slot lane_cnt conn_cnt buf_cnt buf_len sq_entries "
-          "flags arena_len channel_len").split()
+          "flags mem_len mem_base").split()
 MESSAGE = struct.Struct("<IHHiIIIIIIIIIQQ")
 CHANNEL = struct.Struct("<IHHIIQQQQI")
 LANE = struct.Struct("<10Q6I")
@@ -95,7 +95,7 @@ class App:
     def hello(self, **wishes):
         reply, self.fds = self.call(message(HELLO, **wishes))
         assert reply["type"] == HELLO | REPLY and len(self.fds) == 1 + 2 * reply["lane_cnt"]
-        self.memory = mmap.mmap(self.fds[0], reply["channel_len"])
+        self.memory = mmap.mmap(self.fds[0], reply["mem_len"])
         self.header = dict(zip("magic version lane_cnt header_len features channel_len base arena_off arena_len "
                                "conn_cnt".split(), CHANNEL.unpack_from(self.memory, 0)))
         self.lanes = [dict(zip(LANE_FIELDS, LANE.unpack_from(self.memory, 64 + 112 * i)))
@@ -106,6 +106,9 @@ class App:
 
     def file_add(self, sock, slot, lane=0):
         return self.call(message(FILE_ADD, lane=lane, slot=slot), [sock.fileno()])
+
+    def segment_add(self, slot, length):
+        return self.call(message(SEGMENT_ADD, slot=slot, mem_len=length))
 
     def kick(self, lane=0):
         return self.call(message(KICK, lane=lane))
@@ -324,6 +327,7 @@ def run(*options, **kwargs):
     (["--cpus", "0-16"], "more than 16 CPUs"),
     (["--cpus", "0", "--idle-ms", "0"], "--idle-ms 0: not a number from 1"),
     (["--cpus", "0", "--idle-ms", "1x"], "--idle-ms 1x"),
+    (["--cpus", "0", "--memlock", "0"], "--memlock 0: not a number from 1"),
     (["--cpus", "0", "--frobnicate"], "--frobnicate: unknown option"),
     (["--cpus", "0", "now"], "now: too many arguments"),
 ])
@@ -409,7 +413,7 @@ def test_hello_gives_a_sealed_channel(service):
     assert reply["lane_cnt"] == 1 and reply["reason"] == NONE
     header, lane = app.header, app.lanes[0]
     assert header["magic"] == 0x4E484353 and header["version"] == VERSION and header["header_len"] == 1856
-    assert header["channel_len"] == reply["channel_len"] == os.fstat(app.fds[0]).st_size
+    assert header["channel_len"] == reply["mem_len"] == os.fstat(app.fds[0]).st_size
     assert header["conn_cnt"] == 4096 and header["arena_len"] == 16 << 20
     assert header["arena_off"] + header["arena_len"] == header["channel_len"]
     assert lane["buf_cnt"] == 1024 and lane["buf_len"] == 4096 and lane["sq_entries"] == 1024
@@ -430,7 +434,7 @@ def test_hello_gives_a_sealed_channel(service):
 
 def test_wishes(service):
     app = App(service.path)
-    app.hello(lane_cnt=16, conn_cnt=5, buf_cnt=8, buf_len=256, sq_entries=64, arena_len=1)
+    app.hello(lane_cnt=16, conn_cnt=5, buf_cnt=8, buf_len=256, sq_entries=64, mem_len=1)
     lane = app.lanes[0]
     assert len(app.lanes) == 1 and app.header["conn_cnt"] == 5 and app.header["arena_len"] == 4096
     assert (lane["buf_cnt"], lane["buf_len"], lane["sq_entries"], lane["cq_entries"]) == (8, 256, 64, 128)
@@ -438,7 +442,7 @@ def test_wishes(service):
 
 
 @pytest.mark.parametrize("wishes", [{"lane_cnt": 17}, {"conn_cnt": 16385}, {"buf_cnt": 3}, {"buf_len": 128},
-                                    {"sq_entries": 8192}, {"arena_len": (1 << 30) + 1}])
+                                    {"sq_entries": 8192}, {"mem_len": (1 << 30) + 1}])
 def test_wishes_out_of_bounds(service, wishes):
     app = App(service.path)
     with pytest.raises(Refused) as refused:
@@ -527,10 +531,75 @@ def test_lanes_of_threads_share_cores_and_hand_over_sockets(service):
     assert far.recv(1) == b""  # nothing of it stays behind
 
 
+def test_segments(service):
+    app, (near, far) = App(service.path), socket.socketpair()
+    far.settimeout(5)
+    app.hello(conn_cnt=4)
+    engine, = service.engines()
+    app.file_add(near, SLOT_CONNS)
+    near.close()
+    reply, (memfd,) = app.segment_add(3, 1 << 20)
+    assert fcntl.fcntl(memfd, F_GET_SEALS) & SEALS == SEALS and os.fstat(memfd).st_size == reply["mem_len"] == 1 << 20
+    assert reply["lane_cnt"] == 1  # registered
+    os.pwrite(memfd, b"hello", 4096)
+    send = {"flags": FIXED_FILE, "fd": SLOT_CONNS, "addr": reply["mem_base"] + 4096, "length": 5, "user_data": 8}
+    app.submit(request(OP_SEND, **send))
+    assert app.complete(8) == 5 and far.recv(10) == b"hello"
+    assert channels_of(engine) == 2
+    app.call(message(SEGMENT_DEL, slot=3))
+    assert channels_of(engine) == 1
+    app.submit(request(OP_SEND, **send))
+    assert app.complete(8) == -14  # EFAULT: the address is nobody's, and will not be used again
+    for slot, length, want in ((64, 4096, (-22, LIMIT)), (1 << 31, 4096, (-22, LIMIT)), (0, 0, (-22, LIMIT)),
+                               (0, 4095, (-22, LIMIT)), (0, (1 << 30) + 4096, (-22, LIMIT)),
+                               (0, 1 << 63, (-22, LIMIT)), (0, (1 << 64) - 4096, (-22, LIMIT))):
+        with pytest.raises(Refused) as refused:
+            app.segment_add(slot, length)
+        assert refused.value.args == want
+    for slot in (3, 64, 1 << 31):
+        with pytest.raises(Refused) as refused:
+            app.call(message(SEGMENT_DEL, slot=slot))
+        assert refused.value.args == (-22, LIMIT)
+    os.close(memfd)
+    os.close(app.segment_add(0, 4096)[1][0])
+    with pytest.raises(Refused) as refused:
+        app.segment_add(0, 4096)
+    assert refused.value.args == (-16, LIMIT)  # EBUSY
+    app.close()
+    assert wait_until(lambda: not channels_of(engine), 1)
+
+
+def test_segments_are_bounded_together(start):
+    """4 GiB of address space; none of it is touched, nor may be registered: that would take the memory."""
+    service = start("--memlock", "4").ready()
+
+    def fill():
+        app = App(service.path)
+        app.hello(conn_cnt=4)
+        assert app.segment_add(10, 1 << 20)[0]["lane_cnt"] == 1  # within the limit
+        app.call(message(SEGMENT_DEL, slot=10))
+        for slot in range(4):
+            assert app.segment_add(slot, 1 << 30)[0]["lane_cnt"] == 0
+        try:
+            app.segment_add(4, 4096)
+        except Refused as refused:
+            return refused.args
+        return "never"
+
+    with child(fill, uid=60124) as (_, said):
+        assert said == f"(-22, {LIMIT})"
+
+
+def test_memlock_that_may_not_be_raised(directory):
+    text = refused_start("--cpus", last_cpu(), "--socket", directory / "s", "--memlock", 1 << 20,
+                         user=NOBODY, group=NOBODY, extra_groups=[])
+    assert "--memlock 1048576: " in text and "LimitMEMLOCK" in text
+
+
 def test_many_sessions(service):
     apps = [App(service.path) for _ in range(64)]
     for app in apps[:20]:
-        app.hello(conn_cnt=16, buf_cnt=16, sq_entries=64, arena_len=4096)
+        app.hello(conn_cnt=16, buf_cnt=16, sq_entries=64, mem_len=4096)
     with pytest.raises(Refused) as refused:
         App(service.path).hello()
     assert refused.value.args == (-11, SESSIONS)
@@ -544,7 +613,7 @@ def test_many_sessions(service):
 def hello_works(path):
     app = App(path)
     try:
-        app.hello(conn_cnt=16, buf_cnt=16, sq_entries=64, arena_len=4096)
+        app.hello(conn_cnt=16, buf_cnt=16, sq_entries=64, mem_len=4096)
         return True
     except Refused:
         return False
@@ -698,7 +767,7 @@ def cut(app):
     (message(HELLO, version=VERSION + 1), (-71, WRONG_VERSION)),
     (message(HELLO, flags=2), (-22, LIMIT)),
     (message(HELLO, status=-1), (-74, MALFORMED)),
-    (message(HELLO, channel_len=1), (-74, MALFORMED)),
+    (message(HELLO, mem_base=1), (-74, MALFORMED)),
     (message(0), (-74, MALFORMED)),
     (message(4), (-74, MALFORMED)),
     (message(HELLO | REPLY), (-74, MALFORMED)),
@@ -741,8 +810,8 @@ def test_random_messages(service):
     for _ in range(300):
         app = App(service.path)
         if rng.random() < 0.5:
-            app.hello(conn_cnt=16, buf_cnt=16, sq_entries=64, arena_len=4096)
-        data = bytearray(message(rng.choice((HELLO, FILE_ADD, KICK)), lane=rng.choice((0, 1, 1 << 31))))
+            app.hello(conn_cnt=16, buf_cnt=16, sq_entries=64, mem_len=4096)
+        data = bytearray(message(rng.choice((HELLO, FILE_ADD, KICK, SEGMENT_ADD, SEGMENT_DEL)), lane=rng.choice((0, 1, 1 << 31))))
         for _ in range(rng.randrange(6)):
             data[rng.randrange(len(data))] = rng.randrange(256)
         data = bytes(data)[:rng.choice((64, 64, 64, rng.randrange(1, 64)))]
@@ -778,7 +847,7 @@ def test_random_memory(service):
     def scribble():
         rng = random.Random(7)
         app = App(service.path)
-        app.hello(conn_cnt=16, buf_cnt=16, buf_len=256, sq_entries=64, arena_len=4096)
+        app.hello(conn_cnt=16, buf_cnt=16, buf_len=256, sq_entries=64, mem_len=4096)
         lane = app.lanes[0]
         start = lane["sqes_off"]
         for _ in range(400):

@@ -39,7 +39,7 @@ static const struct bad_field {
 	BAD(SC_CTL_HELLO, magic, 0),
 	BAD(SC_CTL_HELLO, magic, SC_CHANNEL_MAGIC),
 	BAD(SC_CTL_HELLO, type, 0),
-	BAD(SC_CTL_HELLO, type, SC_CTL_KICK + 1),
+	BAD(SC_CTL_HELLO, type, SC_CTL_SEGMENT_DEL + 1),
 	BAD(SC_CTL_HELLO, type, SC_CTL_HELLO | SC_CTL_REPLY),
 	{ "version 0", SC_CTL_HELLO, FIELD(version), 0, -EPROTO, SC_REFUSED_VERSION },
 	{ "version + 1", SC_CTL_KICK, FIELD(version), SC_ABI_VERSION + 1, -EPROTO, SC_REFUSED_VERSION },
@@ -47,7 +47,7 @@ static const struct bad_field {
 	BAD(SC_CTL_HELLO, reason, 1),
 	BAD(SC_CTL_HELLO, lane, 1),
 	BAD(SC_CTL_HELLO, slot, 1),
-	BAD(SC_CTL_HELLO, channel_len, 1),
+	BAD(SC_CTL_HELLO, mem_base, 1),
 	BAD(SC_CTL_FILE_ADD, status, 1),
 	BAD(SC_CTL_FILE_ADD, reason, 1),
 	BAD(SC_CTL_FILE_ADD, lane_cnt, 1),
@@ -56,11 +56,16 @@ static const struct bad_field {
 	BAD(SC_CTL_FILE_ADD, buf_len, 1),
 	BAD(SC_CTL_FILE_ADD, sq_entries, 1),
 	BAD(SC_CTL_FILE_ADD, flags, 1),
-	BAD(SC_CTL_FILE_ADD, arena_len, 1),
-	BAD(SC_CTL_FILE_ADD, channel_len, 1),
+	BAD(SC_CTL_FILE_ADD, mem_len, 1),
+	BAD(SC_CTL_FILE_ADD, mem_base, 1),
 	BAD(SC_CTL_KICK, slot, 1),
 	BAD(SC_CTL_KICK, lane_cnt, 1),
 	BAD(SC_CTL_KICK, flags, 1),
+	BAD(SC_CTL_SEGMENT_ADD, lane, 1),
+	BAD(SC_CTL_SEGMENT_ADD, lane_cnt, 1),
+	BAD(SC_CTL_SEGMENT_ADD, mem_base, 1),
+	BAD(SC_CTL_SEGMENT_DEL, lane, 1),
+	BAD(SC_CTL_SEGMENT_DEL, mem_len, 1),
 #undef BAD
 };
 
@@ -82,11 +87,16 @@ static void test_bad_fields(void **state)
 static void test_good_messages(void **state)
 {
 	struct sc_ctl_msg hello = good(SC_CTL_HELLO), add = good(SC_CTL_FILE_ADD), kick = good(SC_CTL_KICK);
+	struct sc_ctl_msg segment_add = good(SC_CTL_SEGMENT_ADD), segment_del = good(SC_CTL_SEGMENT_DEL);
 	enum sc_refusal reason;
 
 	(void)state;
+	segment_add.slot = segment_del.slot = ~0U;
+	segment_add.mem_len = ~0ULL;
+	assert_int_equal(sc_request_check(&segment_add, 0, &reason), 0);
+	assert_int_equal(sc_request_check(&segment_del, 0, &reason), 0);
 	hello.lane_cnt = hello.conn_cnt = hello.buf_cnt = hello.buf_len = hello.sq_entries = ~0U;
-	hello.arena_len = ~0ULL;
+	hello.mem_len = ~0ULL;
 	add.lane = add.slot = kick.lane = ~0U; // bounds depend on the session
 	assert_int_equal(sc_request_check(&hello, 0, &reason), 0);
 	assert_int_equal(reason, SC_REFUSED_NONE);
@@ -141,10 +151,10 @@ static const struct bound {
 	BOUND(sq_entries, SC_SQ_ENTRIES_MAX - 1, -EINVAL),
 	BOUND(sq_entries, SC_SQ_ENTRIES_MAX, 0),
 	BOUND(sq_entries, SC_SQ_ENTRIES_MAX * 2, -EINVAL),
-	BOUND(arena_len, 1, 0),
-	BOUND(arena_len, SC_ARENA_LEN_MAX, 0),
-	BOUND(arena_len, SC_ARENA_LEN_MAX + 1, -EINVAL),
-	BOUND(arena_len, ~0ULL, -EINVAL),
+	BOUND(mem_len, 1, 0),
+	BOUND(mem_len, SC_ARENA_LEN_MAX, 0),
+	BOUND(mem_len, SC_ARENA_LEN_MAX + 1, -EINVAL),
+	BOUND(mem_len, ~0ULL, -EINVAL),
 	BOUND(flags, SC_HELLO_THREADS, 0),
 	BOUND(flags, SC_HELLO_THREADS << 1, -EINVAL),
 	BOUND(flags, ~0U, -EINVAL),
