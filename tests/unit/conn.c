@@ -1,180 +1,11 @@
 // SPDX-License-Identifier: MIT
-/*
- * A connection's states without a kernel: the queue is plain memory, the test plays the consumer, looks at what is asked and
- * answers as the kernel may, in any order and with any result.
- */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+/* A connection's states, driven by a consumer that the test plays. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "session.h"
-
-enum { ENTRIES = 64, CONNS = 8, BUFS = 16, BUF_SHIFT = 8, ARENA = 1 << 20, WINDOW = 4, EVENTS = 32 };
-
-struct fake {
-	struct sc_session session;
-	struct lane lane;
-	struct io_uring_sqe sqes[ENTRIES];
-	struct io_uring_cqe cqes[ENTRIES];
-	unsigned int sq_head, sq_tail, sq_flags, cq_head, cq_tail, cq_flags;
-	struct sc_event events[EVENTS];
-	int event_cnt;
-};
-
-static int fake_submit(struct sc_session *session)
-{
-	struct io_uring_sq *sq = &session->lanes[0].ring.sq;
-
-	*sq->ktail = sq->sqe_tail;
-	return 0;
-}
-
-static int fake_file_add(struct lane *lane, unsigned int slot, int fd)
-{
-	(void)lane;
-	return fd < 0 ? -EBADF : (int)slot;
-}
-
-static const struct engine_ops fake_ops = { .file_add = fake_file_add, .submit = fake_submit };
-
-static void ring_init(struct fake *fake)
-{
-	fake->lane.ring = (struct io_uring){
-		.sq = { .khead = &fake->sq_head,
-			.ktail = &fake->sq_tail,
-			.kflags = &fake->sq_flags,
-			.sqes = fake->sqes,
-			.ring_mask = ENTRIES - 1,
-			.ring_entries = ENTRIES },
-		.cq = { .khead = &fake->cq_head,
-			.ktail = &fake->cq_tail,
-			.kflags = &fake->cq_flags,
-			.cqes = fake->cqes,
-			.ring_mask = ENTRIES - 1,
-			.ring_entries = ENTRIES },
-	};
-}
-
-static int setup(void **state)
-{
-	struct fake *fake = calloc(1, sizeof(*fake));
-	size_t bufs = BUFS << BUF_SHIFT, scratch = CONNS * sizeof(struct send_scratch);
-
-	fake->session.mem_len = 4096 + bufs + ARENA + scratch;
-	fake->session.mem = aligned_alloc(4096, (fake->session.mem_len + 4095) & ~(size_t)4095);
-	memset(fake->session.mem, 0, fake->session.mem_len);
-	fake->session.base = 0x100000; /* another process's address: what an SQE says must be translated */
-	fake->session.ops = &fake_ops;
-	fake->session.lanes = &fake->lane;
-	fake->session.lane_cnt = 1;
-	assert_int_equal(sc_arena_init(&fake->session.arena, fake->session.mem + 4096 + bufs, ARENA), 0);
-	ring_init(fake);
-	fake->lane.session = &fake->session;
-	fake->lane.buf_ring = (struct io_uring_buf_ring *)fake->session.mem;
-	fake->lane.bufs = fake->session.mem + 4096;
-	fake->lane.buf_cnt = BUFS;
-	fake->lane.buf_shift = BUF_SHIFT;
-	fake->lane.window = WINDOW;
-	fake->lane.recv_limit = 1000;
-	fake->lane.conn_cnt = CONNS;
-	fake->lane.scratch = (struct send_scratch *)(fake->session.mem + 4096 + bufs + ARENA);
-	assert_int_equal(sc_lane_init(&fake->lane), 0);
-	fake->session.listeners[0] = (struct sc_listener){ .session = &fake->session, .used = true };
-	fake->session.listeners[0].lane[0].open = true;
-	fake->session.listeners[0].lane[0].file = SC_SLOT_LISTENERS;
-	*state = fake;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fake *fake = *state;
-
-	sc_lane_exit(&fake->lane);
-	sc_arena_exit(&fake->session.arena);
-	free(fake->session.mem);
-	free(fake);
-	return 0;
-}
-
-/* --- the consumer's side --- */
-
-/* The next request asked for, or NULL. */
-static struct io_uring_sqe *asked(struct fake *fake)
-{
-	fake->event_cnt = 0;
-	(void)sc_poll(&fake->session, fake->events, 0);
-	return fake->sq_head == fake->sq_tail ? NULL : &fake->sqes[fake->sq_head++ & (ENTRIES - 1)];
-}
-
-static struct io_uring_sqe must_ask(struct fake *fake, int opcode)
-{
-	struct io_uring_sqe *sqe = asked(fake);
-
-	assert_non_null(sqe);
-	assert_int_equal(sqe->opcode, opcode);
-	return *sqe;
-}
-
-static void must_ask_nothing(struct fake *fake)
-{
-	assert_null(asked(fake));
-}
-
-/* The kernel answers; events are what the application then sees. */
-static struct sc_event *answer(struct fake *fake, uint64_t user_data, int res, unsigned int flags)
-{
-	fake->cqes[fake->cq_tail++ & (ENTRIES - 1)] =
-		(struct io_uring_cqe){ .user_data = user_data, .res = res, .flags = flags };
-	fake->event_cnt = sc_poll(&fake->session, fake->events, EVENTS);
-	return fake->events;
-}
-
-static void must_tell(struct fake *fake, int cnt, enum sc_event_type type, int result)
-{
-	assert_int_equal(fake->event_cnt, cnt);
-	assert_int_equal(fake->events[0].type, type);
-	assert_int_equal(fake->events[0].result, result);
-}
-
-static unsigned int buffer(unsigned int bid, unsigned int more)
-{
-	return bid << IORING_CQE_BUFFER_SHIFT | IORING_CQE_F_BUFFER | (more ? IORING_CQE_F_MORE : 0);
-}
-
-/* One accepted connection; *ret_recv is its receive request. The other accepts stay unanswered. */
-static struct sc_conn *accepted(struct fake *fake, struct io_uring_sqe *ret_recv)
-{
-	struct io_uring_sqe accept = must_ask(fake, IORING_OP_ACCEPT);
-	struct sc_conn *conn;
-
-	assert_int_equal(accept.fd, SC_SLOT_LISTENERS);
-	assert_true(accept.flags & IOSQE_FIXED_FILE);
-	while (asked(fake))
-		;
-	answer(fake, accept.user_data, 0, 0);
-	must_tell(fake, 1, SC_EVENT_ACCEPT, 0);
-	conn = fake->events[0].conn;
-	assert_int_equal(accept.file_index, sc_conn_slot(conn) + 1);
-	do
-		*ret_recv = *asked(fake);
-	while (ret_recv->opcode == IORING_OP_ACCEPT);
-	assert_int_equal(ret_recv->opcode, IORING_OP_RECV);
-	assert_int_equal(ret_recv->fd, sc_conn_slot(conn));
-	assert_int_equal(ret_recv->flags, IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT);
-	assert_int_equal(ret_recv->ioprio, IORING_RECV_MULTISHOT);
-	assert_int_equal(ret_recv->optlen, 1000);
-	while (asked(fake))
-		;
-	return conn;
-}
+#include "conn_fake.h"
 
 /* --- states --- */
 
@@ -461,11 +292,6 @@ static void test_close_waits_for_all(void **state)
 	assert_int_equal(fake->event_cnt, 0);
 }
 
-static void cqe_add(struct fake *fake, uint64_t user_data, int res)
-{
-	fake->cqes[fake->cq_tail++ & (ENTRIES - 1)] = (struct io_uring_cqe){ .user_data = user_data, .res = res };
-}
-
 /*
  * A poller may close as soon as it is asked, while earlier completions are still looked at; however few events fit at a
  * time.
@@ -700,7 +526,7 @@ static void test_garbage(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_open, fake_close)
 	const struct CMUnitTest tests[] = {
 		TEST(test_accepts_are_bounded),
 		TEST(test_listener_is_closed_once),
