@@ -126,9 +126,12 @@ void sc_engine_report(struct sc_session *session, uint64_t requests)
 		       ", \"closed\": %" PRIu64 ", \"received\": %" PRIu64 ", \"sent\": %" PRIu64
 		       ", \"recv_events\": %" PRIu64 ", \"send_events\": %" PRIu64 ", \"recv_paused\": %" PRIu64
 		       ", \"recv_starved\": %" PRIu64 ", \"recv_copied\": %" PRIu64 ", \"sq_full\": %" PRIu64
-		       ", \"cq_overflow\": %" PRIu64 ", \"doorbells\": %" PRIu64 ", \"sleeps\": %" PRIu64,
+		       ", \"cq_overflow\": %" PRIu64 ", \"doorbells\": %" PRIu64 ", \"sleeps\": %" PRIu64
+		       ", \"broken\": %" PRIu64 ", \"conns_full\": %" PRIu64 ", \"accept_failed\": %" PRIu64
+		       ", \"sends_full\": %" PRIu64 ", \"arena_full\": %" PRIu64,
 		       sc_engine_name(info.engine), info.lanes, cpus, count->accepted, count->closed, count->received,
 		       count->sent, count->recv_events, count->send_events, count->recv_paused, count->recv_starved,
-		       count->recv_copied, count->sq_full, count->cq_overflow, count->doorbells, count->sleeps);
+		       count->recv_copied, count->sq_full, count->cq_overflow, count->doorbells, count->sleeps,
+		       count->broken, count->conns_full, count->accept_failed, count->sends_full, count->arena_full);
 	sc_report_stats(requests, extra);
 }

@@ -109,6 +109,13 @@ void sc_conn_cancel(struct sc_conn *conn, enum conn_op victim)
 	sc_conn_want(conn, OP_CANCEL);
 }
 
+void sc_conn_broke(struct sc_conn *conn)
+{
+	if (!conn->broken && !conn->closing)
+		conn->lane->session->counters.broken++;
+	conn->broken = true;
+}
+
 /* After the last send: what waited for it. */
 void sc_conn_close_step(struct sc_conn *conn)
 {

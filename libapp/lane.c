@@ -100,8 +100,10 @@ struct send *sc_lane_send_get(struct lane *lane)
 {
 	struct send *send;
 
-	if (!lane->send_free && sends_grow(lane))
+	if (!lane->send_free && sends_grow(lane)) {
+		lane->session->counters.sends_full++;
 		return NULL;
+	}
 	send = lane->send_free;
 	lane->send_free = send->next;
 	return send;

@@ -92,6 +92,7 @@ struct sc_conn {
 	bool recv_ended : 1; /* end of stream or error: no more receiving */
 	bool send_ended : 1; /* sc_shutdown, or a send failed */
 	bool send_broke : 1; /* a send failed or stopped short: the kernel has told us of a reset, maybe */
+	bool broken : 1; /* counted as such */
 	bool shut : 1; /* sc_shutdown */
 	bool closing : 1; /* sc_close */
 	bool close_now : 1; /* SC_CLOSE_NOW: a short send is not gone on with */

@@ -26,6 +26,14 @@ static void accept_one(struct sc_listener *listener, struct sc_conn *conn)
 	sc_conn_want(conn, OP_ACCEPT);
 }
 
+/* Counts once each time the last place is taken, however often there is none to be found. */
+static void full_note(struct sc_listener *listener, struct lane *lane, bool full)
+{
+	if (full && !listener->lane[lane->idx].full)
+		lane->session->counters.conns_full++;
+	listener->lane[lane->idx].full = full;
+}
+
 /* Both or neither, so that nothing is cancelled twice. */
 static void close_fill(struct sc_listener *listener, struct lane *lane)
 {
@@ -65,6 +73,7 @@ void sc_listener_fill(struct sc_listener *listener, struct lane *lane)
 	}
 	while (listener->lane[lane->idx].accepts < ahead && (conn = sc_lane_conn_get(lane)))
 		accept_one(listener, conn);
+	full_note(listener, lane, !listener->lane[lane->idx].accepts);
 }
 
 static void entry_free(struct sc_listener *listener)
@@ -78,10 +87,12 @@ static void entry_free(struct sc_listener *listener)
 void sc_listener_accepted(struct sc_listener *listener, struct lane *lane, int err)
 {
 	listener->lane[lane->idx].accepts--;
-	if (listener->closing)
+	if (listener->closing) {
 		entry_free(listener);
-	else if (err && err != -ECONNABORTED && err != -EINTR)
+	} else if (err && err != -ECONNABORTED && err != -EINTR) {
+		lane->session->counters.accept_failed++;
 		listener->retry_ms = sc_session_now_ms() + ACCEPT_RETRY_MS;
+	}
 }
 
 void sc_listener_complete(struct sc_listener *listener, struct lane *lane, enum listener_op what)

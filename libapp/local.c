@@ -248,6 +248,16 @@ static int local_segment_del(struct sc_segment *segment)
 	return 0;
 }
 
+/* SQ flags, before the kernel is entered and takes care of what they say. */
+static unsigned int flags_look(struct sc_session *session)
+{
+	unsigned int flags = IO_URING_READ_ONCE(*session->lanes[0].ring.sq.kflags);
+
+	if (flags & IORING_SQ_CQ_OVERFLOW)
+		session->counters.cq_overflow++;
+	return flags;
+}
+
 static int local_submit(struct sc_session *session)
 {
 	struct io_uring *ring = &session->lanes[0].ring;
@@ -255,11 +265,9 @@ static int local_submit(struct sc_session *session)
 	int ret;
 
 	(void)io_uring_cq_eventfd_toggle(ring, false);
-	flags = IO_URING_READ_ONCE(*ring->sq.kflags);
+	flags = flags_look(session);
 	if (!io_uring_sq_ready(ring) && !(flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
 		return 0;
-	if (flags & IORING_SQ_CQ_OVERFLOW)
-		session->counters.cq_overflow++;
 	ret = io_uring_submit_and_get_events(ring);
 	/* -EBUSY, -EAGAIN: what could not be taken now lies in the queue still */
 	return ret < 0 && ret != -EBUSY && ret != -EAGAIN && ret != -EINTR ? ret : 0;
@@ -310,6 +318,7 @@ static int local_wait(struct sc_session *session, int timeout_ms)
 	struct io_uring_cqe *cqe;
 	int ret;
 
+	(void)flags_look(session);
 	session->counters.sleeps++;
 	ret = io_uring_submit_and_wait_timeout(&session->lanes[0].ring, &cqe, 1, timeout_ms < 0 ? NULL : &ts, NULL);
 	return ret < 0 && ret != -ETIME && ret != -EBUSY && ret != -EAGAIN ? ret : 0;

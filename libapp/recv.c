@@ -84,6 +84,8 @@ static void recv_end(struct sc_conn *conn, int res, struct sink *sink)
 	/* A reset is told once: a send that met it leaves the receiver what looks like an orderly end. */
 	if (!res && conn->send_broke)
 		res = -ECONNRESET;
+	if (res)
+		sc_conn_broke(conn);
 	sc_event_add(sink, res ? SC_EVENT_ERROR : SC_EVENT_RECV, conn)->result = res;
 }
 

@@ -4,9 +4,11 @@ libapp_src := $(wildcard libapp/*.c)
 libapp_libs := -luring
 
 # Programs of scenarios that run on every engine: tests/unit/NAME.c
-scenarios := app app_connect app_segment
+scenarios := app app_connect app_pressure app_segment
 $(foreach s,$(scenarios),$(eval $s_src := $(addprefix tests/unit/,$s.c app_server.c app_peer.c app_service.c)))
 $(foreach s,$(scenarios),$(eval $s_libs := $(libapp) -lpthread))
+
+app_pressure_dirs := libapp
 
 tests += $(scenarios) arena channel conn control random
 arena_src := tests/unit/arena.c

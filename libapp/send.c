@@ -86,6 +86,7 @@ void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
 	} else {
 		event->result = res;
 		conn->send_ended = true;
+		sc_conn_broke(conn);
 		sc_sends_fail(conn, conn->send_head, res);
 		conn->send_head = NULL;
 	}

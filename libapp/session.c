@@ -208,9 +208,11 @@ void *sc_alloc(struct sc_session *session, size_t len)
 {
 	void *mem = sc_arena_alloc(&session->arena, len);
 
-	if (!mem)
+	if (!mem) {
+		session->counters.arena_full++;
 		(void)sc_refuse(-ENOMEM,
 				"arena: no piece of that length is left: free some, or open with a larger arena_len");
+	}
 	return mem;
 }
 

@@ -56,6 +56,7 @@ struct sc_listener {
 		int file; /* as requests call it */
 		bool close_wanted;
 		bool open; /* the socket is in the lane's file table */
+		bool full; /* not one accept is outstanding: every connection of the lane is in use */
 	} lane[SC_LANES_MAX];
 };
 
@@ -130,6 +131,8 @@ void sc_conn_want(struct sc_conn *conn, enum conn_op op);
 void sc_conn_cancel(struct sc_conn *conn, enum conn_op victim);
 /* A completion of op; adds at most one event. */
 void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uring_cqe *cqe, struct sink *sink);
+/* An error has ended a direction of the connection, and not because this side asked for it. */
+void sc_conn_broke(struct sc_conn *conn);
 /* A send has ended: goes on with a close that waited for the last. */
 void sc_conn_close_step(struct sc_conn *conn);
 

@@ -256,6 +256,11 @@ struct sc_counters {
 	uint64_t cq_overflow; /* completions the kernel had to hold back */
 	uint64_t doorbells; /* the poller slept and was woken */
 	uint64_t sleeps; /* sc_wait slept */
+	uint64_t broken; /* connections that an error ended before sc_close was called */
+	uint64_t conns_full; /* a listener could not accept: every connection of its lane was in use */
+	uint64_t accept_failed; /* an accept failed, for want of descriptors or memory; it is tried again */
+	uint64_t sends_full; /* a send was refused: too many under way, or no memory for one more */
+	uint64_t arena_full; /* sc_alloc found no such piece */
 };
 
 struct sc_info {

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -40,6 +41,22 @@ int peer_join(struct peer *peer)
  * The kernel ends a closed ring in its own time and interrupts its thread for it, without a signal: calls of the thread that
  * closed a local session may return EINTR for a while.
  */
+static int connected(int fd, const struct sockaddr_in *addr)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
+	socklen_t len = sizeof(int);
+	int err;
+
+	if (!connect(fd, (const struct sockaddr *)addr, sizeof(*addr)))
+		return 0;
+	if (errno != EINTR)
+		return -errno;
+	while (poll(&poll_fd, 1, -1) < 0) /* interrupted, it goes on all the same */
+		if (errno != EINTR)
+			return -errno;
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) ? -errno : -err;
+}
+
 int peer_connect(uint16_t port)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port) };
@@ -51,11 +68,11 @@ int peer_connect(uint16_t port)
 		return -errno;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+	err = connected(fd, &addr);
+	if (!err)
 		return fd;
-	err = errno;
 	(void)close(fd);
-	return err == EINTR ? peer_connect(port) : -err;
+	return err;
 }
 
 bool peer_send(int fd, const void *data, size_t len)
