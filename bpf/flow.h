@@ -5,10 +5,20 @@
 
 #include "maps.h"
 
+enum tcp_flag {
+	TCP_FIN = 0x01,
+	TCP_SYN = 0x02,
+	TCP_RST = 0x04,
+	TCP_ACK = 0x10,
+};
+
 struct flow {
 	struct sc_service_key to; /* destination: the key of its service, if there is one */
 	__be32 from_addr[4];
 	__be16 from_port;
+	__u16 ip_at; /* where its headers begin in the frame */
+	__u16 transport_at;
+	__u8 tcp_flags; /* enum tcp_flag */
 };
 
 /* The words of a destination port: 0 if there is nothing to know about it. */

@@ -89,11 +89,12 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct flow *flow)
 	header_len = ip->ihl * 4;
 	if (ip->version != 4 || header_len < sizeof(*ip))
 		return SC_REASON_MALFORMED;
+	start = cursor->taken - sizeof(*ip);
 	flow->to.family = SC_STEER_IPV4;
 	flow->to.protocol = ip->protocol;
 	flow->to.addr[0] = ip->daddr;
 	flow->from_addr[0] = ip->saddr;
-	start = cursor->taken - sizeof(*ip);
+	flow->ip_at = start;
 	if (!take(cursor, header_len - sizeof(*ip)))
 		return SC_REASON_TRUNCATED;
 	if (cursor->strict) {
@@ -127,6 +128,7 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct flow *flow)
 	flow->to.family = SC_STEER_IPV6;
 	__builtin_memcpy(flow->to.addr, &ip->daddr, sizeof(flow->to.addr));
 	__builtin_memcpy(flow->from_addr, &ip->saddr, sizeof(flow->from_addr));
+	flow->ip_at = cursor->taken - sizeof(*ip);
 	if (cursor->strict) {
 		/* 0 is a jumbogram: its length is in an option. */
 		cursor->packet_end = ip->payload_len ? cursor->taken + bpf_ntohs(ip->payload_len) : cursor->frame_len;
@@ -159,6 +161,7 @@ static __always_inline int parse_transport(struct cursor *cursor, struct flow *f
 {
 	__u32 start = cursor->taken;
 
+	flow->transport_at = start;
 	if (flow->to.protocol == PROTO_TCP) {
 		struct tcphdr *tcp = take(cursor, sizeof(*tcp));
 
@@ -168,6 +171,7 @@ static __always_inline int parse_transport(struct cursor *cursor, struct flow *f
 			return SC_REASON_MALFORMED;
 		flow->from_port = tcp->source;
 		flow->to.port = tcp->dest;
+		flow->tcp_flags = ((__u8 *)tcp)[TCP_FLAGS_AT];
 		if (!cursor->strict)
 			return 0;
 		if (start + tcp->doff * 4 > cursor->packet_end)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sidecore/steer.h>
 
+#include "cookie.h"
 #include "lists.h"
 #include "parse.h"
 #include "stats.h"
@@ -51,7 +52,7 @@ static __always_inline int steer_packet(struct xdp_md *ctx)
 	struct sc_steering *table;
 	struct flow flow = {};
 	__u32 key = 0, word;
-	int reason, service;
+	int reason, service, verdict;
 
 	table = bpf_map_lookup_elem(&steering, &key);
 	if (!table)
@@ -68,6 +69,11 @@ static __always_inline int steer_packet(struct xdp_md *ctx)
 	service = flow_service(&flow, word);
 	if (service < 0)
 		return pass(SC_REASON_NO_SERVICE);
+	if (constants.modules & SC_MODULE_COOKIES && flow.to.protocol == PROTO_TCP && !(word & SC_PORT_NEVER_DROP)) {
+		verdict = cookie_act(ctx, &flow);
+		if (verdict != XDP_PASS)
+			return verdict;
+	}
 	service_row = service_count(service);
 	if (!service_row)
 		return pass(SC_REASON_NO_SERVICE);

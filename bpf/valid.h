@@ -7,12 +7,7 @@
 
 enum {
 	IPV4_WORDS_MAX = 15, /* of a header with all its options */
-
 	TCP_FLAGS_AT = 13,
-	TCP_FIN = 0x01,
-	TCP_SYN = 0x02,
-	TCP_RST = 0x04,
-	TCP_ACK = 0x10,
 };
 
 static __always_inline bool ipv4_checksum_is_valid(const void *header, __u32 len, const void *end)

@@ -12,13 +12,6 @@
 #include "log.h"
 #include "peer.h"
 
-static bool is_veth(const char *ifname)
-{
-	char driver[32];
-
-	return !strcmp(sc_ethtool_driver(ifname, driver, sizeof(driver)), "veth");
-}
-
 static bool has_tx_checksums(const char *ifname)
 {
 	__u32 on;
@@ -35,7 +28,7 @@ static void check_veth_peer(const struct sc_place *place, struct sc_diagnosis *d
 	char name[IF_NAMESIZE];
 	int peer;
 
-	if (!is_veth(place->ifname))
+	if (!sc_ethtool_is_veth(place->ifname))
 		return;
 	peer = sc_peer_ifindex(place->ifindex);
 	if (peer > 0 && if_indextoname(peer, name)) {
@@ -105,4 +98,14 @@ void sc_checks_warn(const struct sc_place *place, enum sc_mode mode)
 	if (mode == SC_MODE_NATIVE)
 		sc_checks_offloads(place, &diagnosis);
 	sc_checks_daemons(&diagnosis);
+}
+
+void sc_checks_warn_cookies(const struct sc_place *place, const struct sc_pins *pins)
+{
+	struct sc_diagnosis diagnosis = { .take = warn };
+	enum sc_mode mode = SC_MODE_UNSET;
+	__u32 id;
+
+	(void)sc_device_query(place->ifindex, &id, &mode);
+	sc_checks_cookies(place, pins, mode, &diagnosis);
 }

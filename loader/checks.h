@@ -11,8 +11,15 @@
 /* What attach warns of, a line each, with the command that helps. */
 void sc_checks_warn(const struct sc_place *place, enum sc_mode mode);
 
+/* What syn warns of, the same way. */
+void sc_checks_warn_cookies(const struct sc_place *place, const struct sc_pins *pins);
+
 /* Offloads that lose a packet's checksum or tag on its way through the CPU map. For native mode. */
 void sc_checks_offloads(const struct sc_place *place, struct sc_diagnosis *diagnosis);
+
+/* What answering with SYN cookies rests on, if it is on. */
+void sc_checks_cookies(const struct sc_place *place, const struct sc_pins *pins, enum sc_mode mode,
+		       struct sc_diagnosis *diagnosis);
 
 /* irqbalance. */
 void sc_checks_daemons(struct sc_diagnosis *diagnosis);

@@ -87,14 +87,12 @@ static void check_mtu(const struct sc_place *place, __u64 flags, struct sc_diagn
 static bool check_queues(const struct sc_place *place, struct sc_diagnosis *diagnosis)
 {
 	__u32 rx, tx, peer_rx, peer_tx;
-	char driver[32], name[IF_NAMESIZE];
+	char name[IF_NAMESIZE];
 	int peer;
 
 	if (sc_ethtool_queues(place->ifname, &rx, &tx))
 		return true;
-	peer = strcmp(sc_ethtool_driver(place->ifname, driver, sizeof(driver)), "veth") ?
-		       0 :
-		       sc_peer_ifindex(place->ifindex);
+	peer = sc_ethtool_is_veth(place->ifname) ? sc_peer_ifindex(place->ifindex) : 0;
 	if (peer > 0 && if_indextoname(peer, name) && !sc_ethtool_queues(name, &peer_rx, &peer_tx) && peer_tx > rx) {
 		sc_diagnosis_add(diagnosis, SC_GRADE_PROBLEM, place->ifname,
 				 "%u rx queues, fewer than the %u its peer %s sends on; run ethtool -L %s tx %u", rx,

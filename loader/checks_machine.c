@@ -12,6 +12,7 @@
 #include "checks.h"
 #include "hint.h"
 #include "object.h"
+#include "sysctl.h"
 
 static bool check_btf(struct sc_diagnosis *diagnosis)
 {
@@ -83,22 +84,6 @@ static void check_programs(enum sc_mode mode, struct sc_diagnosis *diagnosis)
 				 sc_mode_name(mode));
 }
 
-/* Not there: not known, and some are only in the first network namespace. */
-static bool read_sysctl(const char *name, long *ret_value)
-{
-	char path[128];
-	bool found;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/sys/%s", name);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	found = fscanf(file, "%ld", ret_value) == 1;
-	fclose(file);
-	return found;
-}
-
 static const struct {
 	const char *path;
 	long wrong;
@@ -125,7 +110,7 @@ static void check_sysctls(struct sc_diagnosis *diagnosis)
 	char *slash;
 
 	for (i = 0; i < sizeof(sysctls) / sizeof(sysctls[0]); i++) {
-		if (!read_sysctl(sysctls[i].path, &value) || value != sysctls[i].wrong)
+		if (!sc_sysctl_read(sysctls[i].path, &value) || value != sysctls[i].wrong)
 			continue;
 		snprintf(name, sizeof(name), "%s", sysctls[i].path);
 		while ((slash = strchr(name, '/')))

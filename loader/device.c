@@ -2,8 +2,12 @@
 // Asks a device for its XDP program and binds ours.
 #include <errno.h>
 #include <linux/if_link.h>
+#include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -32,6 +36,25 @@ enum sc_mode sc_mode_parse(const char *name)
 		if (!strcmp(name, mode_names[mode]))
 			return mode;
 	return SC_MODE_UNSET;
+}
+
+int sc_device_mac(const char *ifname, __u8 ret_mac[6])
+{
+	struct ifreq answer = { 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(answer.ifr_name, sizeof(answer.ifr_name), "%s", ifname);
+	if (ioctl(fd, SIOCGIFHWADDR, &answer))
+		err = -errno;
+	close(fd);
+	if (err)
+		return err;
+	if (answer.ifr_hwaddr.sa_family != ARPHRD_ETHER && answer.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK)
+		return -EAFNOSUPPORT;
+	memcpy(ret_mac, answer.ifr_hwaddr.sa_data, 6);
+	return 0;
 }
 
 int sc_device_query(int ifindex, __u32 *ret_program, enum sc_mode *ret_mode)

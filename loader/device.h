@@ -20,6 +20,9 @@ const char *sc_mode_name(enum sc_mode mode);
 /* SC_MODE_UNSET if no mode of --mode has that name. */
 enum sc_mode sc_mode_parse(const char *name);
 
+/* Its hardware address. 0 or -errno; -EAFNOSUPPORT: it is no Ethernet device. */
+int sc_device_mac(const char *ifname, __u8 ret_mac[6]);
+
 /* Id of the XDP program on the device, 0 if none, and its mode. 0 or -errno. */
 int sc_device_query(int ifindex, __u32 *ret_program, enum sc_mode *ret_mode);
 

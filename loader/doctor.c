@@ -63,6 +63,7 @@ static void examine_attached(const struct sc_place *place, const struct sc_pins 
 	(void)sc_device_query(place->ifindex, &id, &mode);
 	sc_diagnosis_add(diagnosis, SC_GRADE_OK, place->ifname, "attached in %s mode", sc_mode_name(mode));
 	sc_checks_device(place, mode, diagnosis);
+	sc_checks_cookies(place, pins, mode, diagnosis);
 	sc_checks_cpus(place, pins, diagnosis);
 }
 

@@ -40,6 +40,13 @@ const char *sc_ethtool_driver(const char *ifname, char *buf, size_t len)
 	return buf;
 }
 
+bool sc_ethtool_is_veth(const char *ifname)
+{
+	char driver[32];
+
+	return !strcmp(sc_ethtool_driver(ifname, driver, sizeof(driver)), "veth");
+}
+
 int sc_ethtool_value(const char *ifname, __u32 command, __u32 *ret_value)
 {
 	struct ethtool_value value = { .cmd = command };

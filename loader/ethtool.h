@@ -10,6 +10,9 @@
 /* Writes the driver's name to buf, "unknown" if the device does not tell; returns buf. */
 const char *sc_ethtool_driver(const char *ifname, char *buf, size_t len);
 
+/* Whether it is one end of a veth pair. */
+bool sc_ethtool_is_veth(const char *ifname);
+
 /* An ETHTOOL_G... command that answers one number. 0 or -errno. */
 int sc_ethtool_value(const char *ifname, __u32 command, __u32 *ret_value);
 

@@ -16,6 +16,7 @@ static const struct sc_command commands[] = {
 	{ "deny", "add to, delete from, show or replace the list of sources that are dropped", sc_cmd_deny },
 	{ "allow", "the same for exceptions to that list", sc_cmd_allow },
 	{ "screen", "switch validity checks, name ports that are never dropped", sc_cmd_screen },
+	{ "syn", "switch the answering of SYN floods with SYN cookies", sc_cmd_syn },
 	{ "clean", "remove what vanished interfaces and namespaces left behind", sc_cmd_clean },
 	{ "completions", NULL, sc_cmd_completions },
 	{ "manual", NULL, sc_cmd_manual },

@@ -112,6 +112,7 @@ int sc_report_init(struct sc_report *report, const struct sc_place *place, const
 	report->place = place;
 	err = read_program(report, pins);
 	err = err ?: read_cpus(report, pins);
+	err = err ?: sc_cookies_read(pins, &report->cookies);
 	err = err ?: read_counters(report, pins, cpu_cnt);
 	err = err ?: read_services(report, pins, cpu_cnt);
 	if (err)

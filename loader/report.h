@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <sched.h>
 
+#include "cookies.h"
 #include "device.h"
 #include "pins.h"
 #include "place.h"
@@ -28,6 +29,7 @@ struct sc_report {
 	unsigned char program_tag[8];
 	cpu_set_t cpus; /* dedicated */
 	unsigned int slots[CPU_SETSIZE]; /* of the indirection table, by CPU */
+	struct sc_cookies cookies;
 	__u64 counters[SC_REASON_CNT];
 	int service_cnt;
 	struct sc_service_report *services;

@@ -59,6 +59,10 @@ void sc_report_text(const struct sc_report *report)
 	printf("%s: %s mode, program %s id %u tag %s\n", report->place->ifname, sc_mode_name(report->mode),
 	       report->program_name, report->program_id, tag);
 	show_cpus(report);
+	if (report->cookies.on) {
+		printf("  ");
+		sc_cookies_text(&report->cookies);
+	}
 	show_services(report);
 	printf("  %-14s %12s\n", "verdict", "packets");
 	for (reason = 0; reason < SC_REASON_CNT; reason++)
@@ -108,11 +112,12 @@ json_t *sc_report_json(const struct sc_report *report)
 	for (i = 0; i < SC_REASON_CNT; i++)
 		json_object_set_new(counters, reasons[i].name, json_integer(report->counters[i]));
 	format_tag(report, tag);
-	return json_pack("{s:s, s:i, s:I, s:s, s:{s:s, s:I, s:s}, s:o, s:o, s:o}", "interface", report->place->ifname,
-			 "ifindex", report->place->ifindex, "netns", (json_int_t)report->place->netns, "mode",
-			 sc_mode_name(report->mode), "program", "name", report->program_name, "id",
-			 (json_int_t)report->program_id, "tag", tag, "cpus", cpus_json(report), "services", services,
-			 "counters", counters);
+	return json_pack("{s:s, s:i, s:I, s:s, s:{s:s, s:I, s:s}, s:o, s:o, s:o, s:o}", "interface",
+			 report->place->ifname, "ifindex", report->place->ifindex, "netns",
+			 (json_int_t)report->place->netns, "mode", sc_mode_name(report->mode), "program", "name",
+			 report->program_name, "id", (json_int_t)report->program_id, "tag", tag, "cpus",
+			 cpus_json(report), "syn", sc_cookies_json(&report->cookies), "services", services, "counters",
+			 counters);
 }
 
 int sc_report_print(json_t *root)

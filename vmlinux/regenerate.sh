@@ -86,6 +86,9 @@ xdp_types()
 {
 	pick 'struct xdp_md'
 	pick 'struct bpf_cpumap_val'
+	pick 'struct bpf_sock'
+	pick 'struct bpf_sock_tuple'
+	pick 'struct bpf_fib_lookup'
 }
 
 xdp_enums()
@@ -94,6 +97,9 @@ xdp_enums()
 	pick 'enum bpf_map_type'
 	pick_flags BPF_NOEXIST
 	pick_flags BPF_F_MMAPABLE
+	pick_flags BPF_F_CURRENT_NETNS
+	pick_flags BPF_FIB_LKUP_RET_SUCCESS
+	pick_flags BPF_TCP_LISTEN
 }
 
 # Each body is made before its header is touched: in a pipe a failed pick would go unseen.

@@ -38,6 +38,8 @@ enum sc_steer_limit {
 	X(services, "HASH, struct sc_service_key -> struct sc_service")              \
 	X(ports, "ARRAY, port in host order -> struct sc_port, may be mapped")       \
 	X(lists, "ARRAY_OF_MAPS, 1 entry: LPM_TRIE, struct sc_list_key -> __u32")    \
+	X(syn, "ARRAY, 1 entry: struct sc_syn")                                      \
+	X(floods, "PERCPU_ARRAY, 1 entry: struct sc_flood")                          \
 	X(service_counts, "PERCPU_ARRAY, sc_service.row -> struct sc_service_count") \
 	X(counters, "PERCPU_ARRAY, enum sc_reason -> __u64")
 
@@ -69,6 +71,7 @@ struct sc_constants {
 enum sc_module {
 	SC_MODULE_VALIDITY = 1, /* drops packets that cannot be right */
 	SC_MODULE_LISTS = 2, /* drops packets from sources on the deny list */
+	SC_MODULE_COOKIES = 4, /* answers SYNs of a flood with the listener's SYN cookies */
 };
 
 /* Modules that concern the program `on_cpu` as well. */
@@ -126,6 +129,38 @@ enum sc_list {
 	SC_LIST_ALLOW = 2,
 };
 
+/*
+ * Map `syn`: how SC_MODULE_COOKIES works. May be changed at any time by the lock's holder. Only frames to `mac` are answered: on a
+ * device that hears others' packets, a listener on any address would else answer for them.
+ */
+struct sc_syn {
+	__u32 rate; /* SYNs per second on one CPU from which on there is a flood; 0: always */
+	__u16 mss_max; /* the SYN-ACK offers the device's MTU less headers, and no more than this; 0: no such bound */
+	__u8 mac[6]; /* of the device */
+	__u32 flags; /* enum sc_syn_flag */
+};
+
+enum sc_syn_flag {
+	SC_SYN_REDIRECT =
+		1, /* answer by a redirect to the device: a veth forgets XDP_TX unless its peer has a program too */
+};
+
+/*
+ * Map `floods`, one per CPU, written by the program there. A flood begins in the window in which more SYNs come than the rate
+ * allows, and ends when for SC_FLOOD_HOLD_MS no window had more than half of that.
+ */
+struct sc_flood {
+	__u64 window_ns; /* begin of the window, of the kernel's coarse monotonic clock as all times here */
+	__u64 until_ns; /* end of the flood unless it goes on */
+	__u32 syns; /* in this window */
+	__u32 on; /* nonzero: a flood that is over only if until_ns is past */
+};
+
+enum sc_flood_time {
+	SC_FLOOD_WINDOW_MS = 100,
+	SC_FLOOD_HOLD_MS = 1000,
+};
+
 /* Map `service_counts`, one per CPU: the CPU that writes it is the CPU the packet was on. */
 struct sc_service_count {
 	__u64 local; /* packets that passed at once, on their dedicated CPU already */
@@ -157,7 +192,9 @@ struct sc_service_count {
 	X(BAD_HEADER, bad_header, "dropped: a header contradicts itself or the packet's length") \
 	X(BAD_CHECKSUM, bad_checksum, "dropped: wrong checksum of the IPv4 header")              \
 	X(BAD_FLAGS, bad_flags, "dropped: TCP flags that no stack sends")                        \
-	X(LAND, land, "dropped: from the very address and port it is sent to")
+	X(LAND, land, "dropped: from the very address and port it is sent to")                   \
+	X(COOKIE, cookie, "answered: a SYN, with the listener's SYN cookie")                     \
+	X(BAD_COOKIE, bad_cookie, "dropped: an ACK of no connection, without a valid SYN cookie")
 
 enum sc_reason {
 #define SC_REASON_ENUM(constant, name, help) SC_REASON_##constant,
@@ -183,11 +220,19 @@ SC_STEER_ASSERT(sizeof(struct sc_service) == 4, "sc_service");
 SC_STEER_ASSERT(sizeof(struct sc_port) == 8, "sc_port");
 SC_STEER_ASSERT(sizeof(struct sc_list_key) == 24, "sc_list_key");
 SC_STEER_ASSERT((int)SC_STEER_SERVICES_MAX < (int)SC_PORT_ROW, "a row fits a word of sc_port");
+SC_STEER_ASSERT(sizeof(struct sc_syn) == 16, "sc_syn");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_syn, mss_max) == 4, "sc_syn.mss_max");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_syn, mac) == 6, "sc_syn.mac");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_syn, flags) == 12, "sc_syn.flags");
+SC_STEER_ASSERT(sizeof(struct sc_flood) == 24, "sc_flood");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, until_ns) == 8, "sc_flood.until_ns");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, syns) == 16, "sc_flood.syns");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, on) == 20, "sc_flood.on");
 SC_STEER_ASSERT(sizeof(struct sc_service_count) == 32, "sc_service_count");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, steered) == 8, "sc_service_count.steered");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived) == 16, "sc_service_count.arrived");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived_bytes) == 24, "sc_service_count.arrived_bytes");
-SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 19, "enum sc_reason");
+SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 21, "enum sc_reason");
 SC_STEER_ASSERT((SC_STEER_SLOTS & (SC_STEER_SLOTS - 1)) == 0, "SC_STEER_SLOTS is a power of two");
 
 #endif

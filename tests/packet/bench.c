@@ -184,13 +184,48 @@ void bench_add_prefix(enum sc_list list, __u8 family, const void *addr, int len)
 	assert_int_equal(bpf_map_update_elem(trie, &key, &value, BPF_ANY), 0);
 }
 
-int bench_run(enum bench_program program, const void *bytes, int len)
+void bench_set_syn(const struct sc_syn *rule)
+{
+	__u32 zero = 0;
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.syn), &zero, rule, BPF_ANY), 0);
+}
+
+void bench_set_flood(const struct sc_flood *flood)
+{
+	struct sc_flood floods[cpu_cnt];
+	__u32 zero = 0;
+	int cpu;
+
+	for (cpu = 0; cpu < cpu_cnt; cpu++)
+		floods[cpu] = *flood;
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.floods), &zero, floods, BPF_ANY), 0);
+}
+
+static const struct bpf_program *chosen(enum bench_program program)
 {
 	const struct steer_bpf *loaded = skeletons[modules];
-	const struct bpf_program *prog = program == BENCH_STEER ? loaded->progs.steer : loaded->progs.on_cpu;
+
+	return program == BENCH_STEER ? loaded->progs.steer : loaded->progs.on_cpu;
+}
+
+int bench_run(enum bench_program program, const void *bytes, int len)
+{
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = bytes, .data_size_in = len, .repeat = 1);
 
-	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(prog), &opts), 0);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(chosen(program)), &opts), 0);
+	return opts.retval;
+}
+
+int bench_transform(enum bench_program program, struct frame *frame)
+{
+	__u8 out[FRAME_LEN_MAX];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame->bytes, .data_size_in = frame->len, .data_out = out,
+		    .data_size_out = sizeof(out), .repeat = 1);
+
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(chosen(program)), &opts), 0);
+	memcpy(frame->bytes, out, opts.data_size_out);
+	frame->len = opts.data_size_out;
 	return opts.retval;
 }
 

@@ -43,8 +43,15 @@ void bench_set_modules(__u32 wanted);
 void bench_new_lists(void);
 void bench_add_prefix(enum sc_list list, __u8 family, const void *addr, int len);
 
+/* The rule of SC_MODULE_COOKIES, and what each CPU knows of a flood. */
+void bench_set_syn(const struct sc_syn *rule);
+void bench_set_flood(const struct sc_flood *flood);
+
 /* Runs one program once on the first len bytes; the verdict. */
 int bench_run(enum bench_program program, const void *bytes, int len);
+
+/* The same; what it made of the frame replaces the bytes and *len, of which there may be FRAME_LEN_MAX. */
+int bench_transform(enum bench_program program, struct frame *frame);
 
 /* Runs and checks that the verdict is as expected and that this reason, and no other, was counted once. */
 void bench_expect(enum bench_program program, const void *bytes, int len, int verdict, enum sc_reason reason);

@@ -2,7 +2,8 @@
 /* Every field that crosses a process or language border, for whoever compares layouts: FIELD(struct, field). */
 /* clang-format off */
 #define ABI_STRUCTS(X)                                                                                               \
-	X(sc_lane) X(sc_channel) X(sc_ctl_msg) X(sc_steering) X(sc_constants) X(sc_service_key) X(sc_service) X(sc_service_count)
+	X(sc_lane) X(sc_channel) X(sc_ctl_msg) X(sc_steering) X(sc_constants) X(sc_service_key) X(sc_service) X(sc_service_count) \
+	X(sc_syn) X(sc_flood)
 
 #define ABI_FIELDS(X)                                                                                                \
 	X(sc_lane, sqes_off) X(sc_lane, buf_ring_off) X(sc_lane, bufs_off) X(sc_lane, sq_head_off)                   \
@@ -20,5 +21,7 @@
 	X(sc_service_key, family) X(sc_service_key, protocol) X(sc_service_key, port) X(sc_service_key, addr)        \
 	X(sc_service, row)                                                                                           \
 	X(sc_service_count, local) X(sc_service_count, steered) X(sc_service_count, arrived)                         \
-	X(sc_service_count, arrived_bytes)
+	X(sc_service_count, arrived_bytes)                                                                           \
+	X(sc_syn, rate) X(sc_syn, mss_max) X(sc_syn, mac) X(sc_syn, flags)                                           \
+	X(sc_flood, window_ns) X(sc_flood, until_ns) X(sc_flood, syns) X(sc_flood, on)
 /* clang-format on */

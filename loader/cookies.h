@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether and when SYNs of an interface are answered with SYN cookies. */
+#ifndef SC_LOADER_COOKIES_H
+#define SC_LOADER_COOKIES_H
+
+#include <jansson.h>
+#include <sched.h>
+#include <stdbool.h>
+
+#include "pins.h"
+#include "place.h"
+
+struct sc_cookies {
+	bool on; /* in flood, if rule.rate is not 0, or always */
+	struct sc_syn rule;
+	cpu_set_t flooded; /* CPUs that are under a flood now, if there is a rate */
+};
+
+/* "off", "auto" or "on". */
+const char *sc_cookies_mode(const struct sc_cookies *cookies);
+
+/* 0 or -errno. */
+int sc_cookies_read(const struct sc_pins *pins, struct sc_cookies *ret_cookies);
+
+/*
+ * Makes it as in *cookies, with the device's MAC address in the place of the rule's, for the next packet. Says why it fails. 0 or
+ * -errno.
+ */
+int sc_cookies_write(const struct sc_place *place, struct sc_pins *pins, const struct sc_cookies *cookies);
+
+/* Both without the interface's name: a line of text, and an object. */
+void sc_cookies_text(const struct sc_cookies *cookies);
+json_t *sc_cookies_json(const struct sc_cookies *cookies);
+
+#endif
