@@ -12,8 +12,10 @@
 #include "dedicate.h"
 #include "install.h"
 #include "log.h"
+#include "probation.h"
 #include "services.h"
 #include "settings.h"
+#include "signals.h"
 #include "trial.h"
 #include "usage.h"
 
@@ -28,6 +30,7 @@ struct options {
 	const char *file; /* NULL: none */
 	struct sc_config config;
 	bool is_bad; /* the file, and it was said why */
+	unsigned int rollback_s; /* 0: none */
 	bool dry_run;
 	bool json;
 };
@@ -66,6 +69,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &options->common;
 		state->child_inputs[1] = &options->settings;
+		state->child_inputs[2] = &options->rollback_s;
 		return 0;
 	case 'f':
 		read_file(options, arg, state);
@@ -97,7 +101,10 @@ static const struct argp_option option_table[] = {
 	{ 0 },
 };
 
-static const struct argp_child children[] = { { .argp = &sc_common_argp }, { .argp = &sc_settings_argp }, { 0 } };
+static const struct argp_child children[] = { { .argp = &sc_common_argp },
+					      { .argp = &sc_settings_argp },
+					      { .argp = &sc_probation_argp },
+					      { 0 } };
 
 static const struct argp argp = {
 	.options = option_table,
@@ -123,23 +130,28 @@ static void say_done(const struct sc_place *place, const struct sc_pins *pins, c
 			place->ifname, place->ifname);
 }
 
-static int attach(const struct sc_place *place, const struct options *options)
+static int attach(struct sc_place *place, const struct options *options)
 {
 	const struct sc_settings *settings = &options->settings;
+	static struct sc_undo undo;
 	struct sc_pins pins;
 	enum sc_mode mode;
 	int err;
 
-	if (options->dry_run)
-		return sc_trial(place, &settings->plan, options->json);
 	sc_pins_init(&pins);
-	err = sc_install(place, &pins, &settings->plan, &mode);
+	sc_undo_init(&undo);
+	if (options->rollback_s)
+		sc_signals_hold();
+	err = sc_install(place, &pins, &settings->plan, &mode, options->rollback_s ? &undo : NULL);
 	if (!err) {
 		if (!settings->no_fifo)
 			sc_dedicate_set_fifo(&pins, &settings->plan.cpus);
 		sc_checks_warn(place, mode);
 		say_done(place, &pins, options, mode);
 	}
+	if (!err && options->rollback_s)
+		err = sc_probation(place, &pins, &undo, options->rollback_s);
+	sc_undo_exit(&undo);
 	sc_pins_close(&pins);
 	return err;
 }
@@ -158,7 +170,8 @@ int sc_cmd_attach(int argc, char **argv)
 	err = err ?: sc_dedicate_check(&options.settings.plan.cpus);
 	err = err ?: sc_place_open(&place, options.common.bpffs, options.ifname);
 	if (!err) {
-		err = attach(&place, &options);
+		err = options.dry_run ? sc_trial(&place, &options.settings.plan, options.json) :
+					attach(&place, &options);
 		sc_place_close(&place);
 	}
 	sc_settings_exit(&options.settings);

@@ -15,6 +15,8 @@ struct sc_command {
 };
 
 int sc_cmd_attach(int argc, char **argv);
+int sc_cmd_upgrade(int argc, char **argv);
+int sc_cmd_confirm(int argc, char **argv);
 int sc_cmd_detach(int argc, char **argv);
 int sc_cmd_status(int argc, char **argv);
 int sc_cmd_stats(int argc, char **argv);

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "modules.h"
 #include "object.h"
+#include "pending.h"
 #include "steering.h"
 #include "swap.h"
 #include "target.h"
@@ -161,13 +162,16 @@ static int keep_mode(const struct sc_place *place, enum sc_mode *mode)
 
 /* Maps stay, so nothing is lost or forgotten; the device goes from the old program to the new between two packets. */
 static int attach_again(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan,
-			enum sc_mode *mode)
+			enum sc_mode *mode, struct sc_undo *undo)
 {
 	struct sc_swap swap;
 	__u32 modules;
 	int err;
 
 	err = keep_mode(place, mode);
+	err = err ?: sc_pending_refuse(place);
+	if (!err && undo)
+		err = sc_undo_remember(undo, place, pins);
 	if (err)
 		return err;
 	err = sc_modules_get(pins, &modules);
@@ -183,20 +187,24 @@ static int attach_again(const struct sc_place *place, struct sc_pins *pins, cons
 	err = sc_swap_init(&swap, place, pins, sc_plan_modules(plan, modules));
 	if (err)
 		return err;
-	sc_swap_exit(&swap);
+	if (undo)
+		undo->swap = swap;
+	else
+		sc_swap_exit(&swap);
 	err = sc_plan_carry_out(plan, pins);
 	if (err)
 		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
 	return err;
 }
 
-int sc_install(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan, enum sc_mode *ret_mode)
+int sc_install(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan, enum sc_mode *ret_mode,
+	       struct sc_undo *undo)
 {
 	int err = sc_pins_open(pins, place->dir);
 
 	*ret_mode = plan->mode;
 	if (!err)
-		return attach_again(place, pins, plan, ret_mode);
+		return attach_again(place, pins, plan, ret_mode, undo);
 	if (err == -ENOENT || err == -ENODEV)
 		return attach_first(place, pins, plan, ret_mode);
 	sc_target_say_unreadable(place, err);

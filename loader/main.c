@@ -5,6 +5,8 @@
 
 static const struct sc_command commands[] = {
 	{ "attach", "steer an interface's packets to dedicated CPUs, or change how", sc_cmd_attach },
+	{ "upgrade", "exchange the programs, and go back if steering suffers", sc_cmd_upgrade },
+	{ "confirm", "keep a change that would be taken back", sc_cmd_confirm },
 	{ "detach", "stop steering on an interface", sc_cmd_detach },
 	{ "status", "show what is attached, services and counters", sc_cmd_status },
 	{ "stats", "measure rates by reason, service and CPU", sc_cmd_stats },

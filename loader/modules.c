@@ -16,6 +16,13 @@ enum {
 	PROGRAM_MAPS_MAX = 32,
 };
 
+const struct sc_module_name sc_module_names[] = {
+	{ "validity", SC_MODULE_VALIDITY },
+	{ "lists", SC_MODULE_LISTS },
+	{ "cookies", SC_MODULE_COOKIES },
+	{ 0 },
+};
+
 /* *ret_modules if the map is that of the constants, -ENOENT: it is another. */
 static int read_constants(__u32 map_id, __u32 *ret_modules)
 {
@@ -56,6 +63,7 @@ int sc_modules_of(int program, __u32 *ret_modules)
 	sc_caps_admin(false);
 	return err == -ENOENT ? -EPROTO : err;
 }
+
 int sc_modules_get(const struct sc_pins *pins, __u32 *ret_modules)
 {
 	int program = sc_link_program(pins->link), err;

@@ -9,6 +9,14 @@
 #include "place.h"
 #include "spec.h"
 
+/* All modules, in the order of their bits; the table ends with a NULL name. */
+struct sc_module_name {
+	const char *name;
+	__u32 module;
+};
+
+extern const struct sc_module_name sc_module_names[];
+
 /* Modules that are on in a loaded program. 0; -EPROTO: another version's; else -errno. */
 int sc_modules_of(int program, __u32 *ret_modules);
 

@@ -59,6 +59,22 @@ static int wait_for_lock(struct sc_place *place)
 	return -EWOULDBLOCK;
 }
 
+int sc_place_relock(struct sc_place *place)
+{
+	int err = wait_for_lock(place);
+
+	if (err == -EWOULDBLOCK)
+		sc_error("%s: locked for 10 s by another process; see fuser -v %s", place->root, place->root);
+	else if (err)
+		sc_error("%s: cannot lock: %s; choose another --bpffs", place->root, strerror(-err));
+	return err;
+}
+
+void sc_place_unlock(struct sc_place *place)
+{
+	(void)flock(place->lock_fd, LOCK_UN);
+}
+
 int sc_place_lock(struct sc_place *place, const char *bpffs)
 {
 	struct stat netns;
@@ -80,11 +96,7 @@ int sc_place_lock(struct sc_place *place, const char *bpffs)
 	place->lock_fd = open(place->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (place->lock_fd < 0)
 		goto fail;
-	err = wait_for_lock(place);
-	if (err == -EWOULDBLOCK)
-		sc_error("%s: locked for 10 s by another process; see fuser -v %s", place->root, place->root);
-	else if (err)
-		sc_error("%s: cannot lock: %s; choose another --bpffs", place->root, strerror(-err));
+	err = sc_place_relock(place);
 	if (err)
 		close(place->lock_fd);
 	return err;
@@ -138,9 +150,8 @@ int sc_place_make_dir(const struct sc_place *place)
 	return 0;
 }
 
-int sc_place_remove_dir(const struct sc_place *place)
+static int remove_files(const struct sc_place *place)
 {
-	char parent[SC_PATH_LEN + 64];
 	struct dirent *entry;
 	int err = 0;
 	DIR *dir;
@@ -156,6 +167,15 @@ int sc_place_remove_dir(const struct sc_place *place)
 	closedir(dir);
 	if (!err && rmdir(place->dir))
 		err = -errno;
+	return err;
+}
+
+int sc_place_remove_dir(const struct sc_place *place)
+{
+	char parent[SC_PATH_LEN + 64];
+	int err = remove_files(place);
+
+	/* Also the parent that somebody who was killed left empty. */
 	parent_dir(place, parent);
 	(void)rmdir(parent);
 	return err;

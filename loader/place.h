@@ -29,6 +29,12 @@ int sc_place_open(struct sc_place *place, const char *bpffs, const char *ifname)
 
 void sc_place_close(struct sc_place *place);
 
+/* Lets others have the lock for a while. */
+void sc_place_unlock(struct sc_place *place);
+
+/* Waits for it again, as sc_place_lock() does. Says why it fails. 0 or -errno. */
+int sc_place_relock(struct sc_place *place);
+
 /* Points place->dir to another interface of this namespace. */
 void sc_place_set_ifindex(struct sc_place *place, int ifindex);
 

@@ -9,6 +9,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "modules.h"
+#include "pending.h"
 #include "report.h"
 #include "steering.h"
 
@@ -23,6 +25,7 @@ static int read_program(struct sc_report *report, const struct sc_pins *pins)
 		return program;
 	if (bpf_prog_get_info_by_fd(program, &info, &len))
 		err = -errno;
+	err = err ?: sc_modules_of(program, &report->modules);
 	close(program);
 	if (err)
 		return err;
@@ -45,6 +48,17 @@ static int read_cpus(struct sc_report *report, const struct sc_pins *pins)
 		if (table.cpus[slot] < CPU_SETSIZE)
 			report->slots[table.cpus[slot]]++;
 	return 0;
+}
+
+static int read_changes(struct sc_report *report, const struct sc_pins *pins)
+{
+	int err = sc_pending_get(report->place, &report->left_s);
+
+	report->is_pending = !err;
+	if (err && err != -ENOENT)
+		return err;
+	report->spared_cnt = sc_modules_spared(pins, report->spared, SC_SPARED_MAX);
+	return report->spared_cnt < 0 ? report->spared_cnt : 0;
 }
 
 static int read_counters(struct sc_report *report, const struct sc_pins *pins, int cpu_cnt)
@@ -113,6 +127,7 @@ int sc_report_init(struct sc_report *report, const struct sc_place *place, const
 	err = read_program(report, pins);
 	err = err ?: read_cpus(report, pins);
 	err = err ?: sc_cookies_read(pins, &report->cookies);
+	err = err ?: read_changes(report, pins);
 	err = err ?: read_counters(report, pins, cpu_cnt);
 	err = err ?: read_services(report, pins, cpu_cnt);
 	if (err)

@@ -10,6 +10,7 @@
 #include "device.h"
 #include "pins.h"
 #include "place.h"
+#include "plan.h"
 #include "services.h"
 
 /* schema_version of all JSON: changes when a key changes its name or meaning, not when one is added. */
@@ -27,6 +28,11 @@ struct sc_report {
 	__u32 program_id;
 	char program_name[16];
 	unsigned char program_tag[8];
+	__u32 modules; /* that are on */
+	int spared_cnt; /* may be more than are kept */
+	struct sc_spec spared[SC_SPARED_MAX];
+	bool is_pending; /* a change waits to be confirmed */
+	unsigned int left_s; /* until it is taken back, 0: nobody will */
 	cpu_set_t cpus; /* dedicated */
 	unsigned int slots[CPU_SETSIZE]; /* of the indirection table, by CPU */
 	struct sc_cookies cookies;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "log.h"
+#include "modules.h"
 #include "report.h"
 #include "steering.h"
 
@@ -33,6 +34,31 @@ static void show_cpus(const struct sc_report *report)
 			printf("  CPU %d: %u of %d slots\n", cpu, report->slots[cpu], SC_STEER_SLOTS);
 }
 
+static void show_modules(const struct sc_report *report)
+{
+	const struct sc_module_name *module;
+	char text[SC_SPEC_LEN];
+	int i;
+
+	printf("  modules:");
+	for (module = sc_module_names; module->name; module++)
+		printf(" %s %s%s", module->name, report->modules & module->module ? "on" : "off",
+		       module[1].name ? "," : "");
+	for (i = 0; i < report->spared_cnt && i < SC_SPARED_MAX; i++)
+		printf("%s %s", i ? "" : "; never dropped:", sc_spec_format(&report->spared[i], text));
+	printf("%s\n", report->spared_cnt > SC_SPARED_MAX ? " and more" : "");
+}
+
+static void show_pending(const struct sc_report *report)
+{
+	if (report->is_pending && report->left_s)
+		printf("  not confirmed: taken back in %u s, unless you run sidecore-loader confirm %s\n",
+		       report->left_s, report->place->ifname);
+	else if (report->is_pending)
+		printf("  never confirmed, and who waited was killed: it stays; run sidecore-loader confirm %s\n",
+		       report->place->ifname);
+}
+
 static void show_services(const struct sc_report *report)
 {
 	const struct sc_service_report *service;
@@ -58,6 +84,8 @@ void sc_report_text(const struct sc_report *report)
 	format_tag(report, tag);
 	printf("%s: %s mode, program %s id %u tag %s\n", report->place->ifname, sc_mode_name(report->mode),
 	       report->program_name, report->program_id, tag);
+	show_pending(report);
+	show_modules(report);
 	show_cpus(report);
 	if (report->cookies.on) {
 		printf("  ");
@@ -101,6 +129,33 @@ static json_t *service_json(const struct sc_service_report *service)
 			 "arrived_by_cpu", by_cpu);
 }
 
+static json_t *modules_json(const struct sc_report *report)
+{
+	json_t *modules = json_object();
+	const struct sc_module_name *module;
+
+	for (module = sc_module_names; module->name; module++)
+		json_object_set_new(modules, module->name, json_boolean(report->modules & module->module));
+	return modules;
+}
+
+static json_t *spared_json(const struct sc_report *report)
+{
+	json_t *list = json_array();
+	char text[SC_SPEC_LEN];
+	int i;
+
+	for (i = 0; i < report->spared_cnt && i < SC_SPARED_MAX; i++)
+		json_array_append_new(list, json_string(sc_spec_format(&report->spared[i], text)));
+	return list;
+}
+
+/* Seconds until a change is taken back, 0: nobody will, null: nothing waits to be confirmed. */
+static json_t *pending_json(const struct sc_report *report)
+{
+	return report->is_pending ? json_integer(report->left_s) : json_null();
+}
+
 json_t *sc_report_json(const struct sc_report *report)
 {
 	char tag[2 * sizeof(report->program_tag) + 1];
@@ -112,12 +167,13 @@ json_t *sc_report_json(const struct sc_report *report)
 	for (i = 0; i < SC_REASON_CNT; i++)
 		json_object_set_new(counters, reasons[i].name, json_integer(report->counters[i]));
 	format_tag(report, tag);
-	return json_pack("{s:s, s:i, s:I, s:s, s:{s:s, s:I, s:s}, s:o, s:o, s:o, s:o}", "interface",
+	return json_pack("{s:s, s:i, s:I, s:s, s:{s:s, s:I, s:s}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "interface",
 			 report->place->ifname, "ifindex", report->place->ifindex, "netns",
 			 (json_int_t)report->place->netns, "mode", sc_mode_name(report->mode), "program", "name",
-			 report->program_name, "id", (json_int_t)report->program_id, "tag", tag, "cpus",
-			 cpus_json(report), "syn", sc_cookies_json(&report->cookies), "services", services, "counters",
-			 counters);
+			 report->program_name, "id", (json_int_t)report->program_id, "tag", tag, "modules",
+			 modules_json(report), "never_drop", spared_json(report), "unconfirmed_s", pending_json(report),
+			 "cpus", cpus_json(report), "syn", sc_cookies_json(&report->cookies), "services", services,
+			 "counters", counters);
 }
 
 int sc_report_print(json_t *root)

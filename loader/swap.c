@@ -13,6 +13,7 @@
 #include "log.h"
 #include "modules.h"
 #include "object.h"
+#include "pending.h"
 #include "steering.h"
 #include "swap.h"
 
@@ -116,6 +117,9 @@ int sc_swap_init(struct sc_swap *swap, const struct sc_place *place, struct sc_p
 	__u32 id;
 	int err;
 
+	err = sc_pending_refuse(place);
+	if (err)
+		return err;
 	err = keep_running(swap, pins);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_SWAP, err);

@@ -610,22 +610,3 @@ def test_attach_over_the_pins_of_a_dead_device(lab):
     found = json.loads(lab.loader("status", "re", "--json").stdout)["attachments"][0]
     assert found["services"] == []
     lab.loader("detach", "re")
-
-
-def test_attach_that_was_killed(lab):
-    """SIGKILL at many moments: afterwards the interface is attached whole or not at all, and attach works."""
-    loader = lab.bin("sidecore-loader")
-    for step in range(12):
-        victim = lab.server.popen(loader, "attach", "sv0", "--cpus", "1", "--service", "tcp/80", "--bpffs", lab.bpffs,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            victim.wait(0.004 * step)
-        except subprocess.TimeoutExpired:
-            victim.kill()
-            victim.wait()
-        attached = wait_until(lab.server.xdp_id, 0.1) != 0
-        assert (pin_dir(lab) / "link").exists() == attached
-        assert (lab.loader("status", "sv0", check=False).returncode == 0) == attached
-        lab.loader("attach", "sv0", "--cpus", "1")
-        lab.loader("detach", "sv0")
-        assert pins(lab) == []

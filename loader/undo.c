@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// Remembers an attached interface as a plan and its programs as descriptors, and brings them back.
+#include <errno.h>
+#include <string.h>
+
+#include "hint.h"
+#include "log.h"
+#include "modules.h"
+#include "services.h"
+#include "steering.h"
+#include "undo.h"
+
+void sc_undo_init(struct sc_undo *undo)
+{
+	memset(undo, 0, sizeof(*undo));
+	undo->swap = (struct sc_swap){ .steer = -1, .on_cpu = -1 };
+}
+
+void sc_undo_exit(struct sc_undo *undo)
+{
+	sc_prefixes_free(&undo->plan.lists[SC_LIST_DENY]);
+	sc_prefixes_free(&undo->plan.lists[SC_LIST_ALLOW]);
+	if (undo->swap.steer >= 0)
+		sc_swap_exit(&undo->swap);
+	sc_undo_init(undo);
+}
+
+static int remember_services(struct sc_plan *plan, const struct sc_pins *pins)
+{
+	static struct sc_service_entry entries[SC_STEER_KEYS_MAX];
+	int i, cnt = sc_services_list(pins, entries);
+
+	for (i = 0; i < cnt && i < SC_STEER_SERVICES_MAX; i++)
+		plan->specs[plan->spec_cnt++] = entries[i].spec;
+	return cnt < 0 ? cnt : 0;
+}
+
+static int remember_lists(struct sc_plan *plan, const struct sc_pins *pins)
+{
+	int list, err = 0;
+
+	for (list = SC_LIST_DENY; list <= SC_LIST_ALLOW && !err; list++) {
+		plan->has_list[list] = true;
+		err = sc_lists_read(pins, list, &plan->lists[list]);
+	}
+	return err;
+}
+
+static int remember_spared(struct sc_plan *plan, const struct sc_pins *pins)
+{
+	int cnt = sc_modules_spared(pins, plan->spared, SC_SPARED_MAX);
+
+	if (cnt > SC_SPARED_MAX)
+		return -E2BIG;
+	plan->spared_cnt = cnt < 0 ? 0 : cnt;
+	return cnt < 0 ? cnt : 0;
+}
+
+int sc_undo_remember(struct sc_undo *undo, const struct sc_place *place, const struct sc_pins *pins)
+{
+	struct sc_plan *plan = &undo->plan;
+	int err;
+
+	plan->is_whole = true;
+	err = sc_steering_get_cpus(pins, &plan->cpus);
+	err = err ?: remember_services(plan, pins);
+	err = err ?: remember_spared(plan, pins);
+	err = err ?: remember_lists(plan, pins);
+	undo->was_attached = true;
+	undo->has_plan = !err;
+	if (err)
+		sc_error("%s: cannot remember how it is: %s; attach without --rollback-after", place->ifname,
+			 err == -E2BIG ? "too many ports are spared" : strerror(-err));
+	return err;
+}
+
+static int bring_back(struct sc_undo *undo, const struct sc_place *place, struct sc_pins *pins)
+{
+	int err = 0;
+
+	if (undo->has_plan) {
+		err = sc_plan_prepare(&undo->plan, pins);
+		if (err) {
+			sc_hint_error(place->ifname, SC_STEP_LISTS, err);
+			return err;
+		}
+	}
+	if (undo->swap.steer >= 0)
+		err = sc_swap_undo(&undo->swap, place, pins);
+	if (err || !undo->has_plan)
+		return err;
+	err = sc_plan_carry_out(&undo->plan, pins);
+	if (err)
+		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
+	return err;
+}
+
+int sc_undo_run(struct sc_undo *undo, const struct sc_place *place, struct sc_pins *pins)
+{
+	int err;
+
+	if (undo->was_attached)
+		return bring_back(undo, place, pins);
+	sc_pins_close(pins);
+	err = sc_place_remove_dir(place);
+	if (err)
+		sc_error("%s: cannot remove: %s; remove the files in it", place->dir, strerror(-err));
+	return err;
+}
