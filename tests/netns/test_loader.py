@@ -281,7 +281,7 @@ def test_change_under_traffic_loses_nothing(lab):
     lab.loader("attach", "sv0", "--cpus", "1", "--service", f"udp/{UDP_PORT}")
     sink = udp_sink(lab)
     source = python(lab.client, UDP_SOURCE, lab.server.ip4, UDP_PORT, 12000, 4, cpu=0)
-    changes = 0
+    changes, before = 0, pins(lab)
     while source.poll() is None:
         if changes % 3 == 2:
             # As if an older version had pinned another on_cpu: every entry of the CPU map is made anew.
@@ -296,8 +296,7 @@ def test_change_under_traffic_loses_nothing(lab):
     assert udp_count(sink) == 12000
     counters = attachment(lab)["counters"]
     assert counters["steered"] > 0
-    assert sorted(path.name for path in pin_dir(lab).iterdir()) == [
-        "counters", "cpus", "link", "lists", "on_cpu", "ports", "service_counts", "services", "steer", "steering"]
+    assert pins(lab) == before
 
 
 def test_connection_survives_changes(lab):
@@ -559,7 +558,9 @@ def test_offline_cpu(lab):
 
 def test_other_version_is_not_touched(lab):
     lab.loader("attach", "sv0", "--cpus", "1", "--service", "tcp/80")
-    bpftool("map", "update", "pinned", pin_dir(lab) / "steering", "key", 0, 0, 0, 0, "value", 99, *[255] * 523)
+    table = pin_dir(lab) / "steering"
+    length = bpftool("map", "show", "pinned", table)["bytes_value"]
+    bpftool("map", "update", "pinned", table, "key", 0, 0, 0, 0, "value", 99, *[255] * (length - 1))
     program = lab.server.xdp_id()
     refused(lab.loader("attach", "sv0", "--cpus", "1", check=False), "sv0", "another version", "detach sv0")
     refused(lab.loader("status", "sv0", check=False), "another version")
@@ -584,6 +585,7 @@ def test_lock_of_another_process(lab):
 
 def test_clean_removes_what_is_dead_only(lab):
     lab.loader("attach", "sv0", "--cpus", "1")
+    first = pins(lab)
     lab.server.run("ip", "link", "add", "gone", "type", "veth", "peer", "name", "gone-peer")
     lab.loader("attach", "gone", "--cpus", "1")
     alive = pins(lab)
@@ -592,7 +594,7 @@ def test_clean_removes_what_is_dead_only(lab):
     # From another namespace too.
     done = lab.client.run(lab.bin("sidecore-loader"), "clean", "--bpffs", lab.bpffs)
     assert done.stdout.count("removed") == 1
-    assert str(pin_dir(lab)) in pins(lab) and len(pins(lab)) == 12
+    assert str(pin_dir(lab)) in pins(lab) and pins(lab) == first
     lab.server.run("ip", "link", "del", "sv0")
     lab.loader("clean")
     assert pins(lab) == []
