@@ -69,11 +69,13 @@ static int place(struct broker *broker, int conn, enum sc_refusal *ret_reason)
 	if (!engine)
 		goto out;
 	*ret_reason = SC_REFUSED_SESSIONS;
-	err = sc_engine_hand_over(engine, conn, pidfd, now_ms());
+	err = sc_roster_hand_over(&broker->roster, engine, conn, pidfd, now_ms());
+	pidfd = -1;
 out:
 	if (err)
 		sc_debug("app of uid %u refused: %s", domain.uid, strerrordesc_np(-err));
-	(void)close(pidfd);
+	if (pidfd >= 0)
+		(void)close(pidfd);
 	return err;
 }
 
@@ -140,7 +142,7 @@ static void engine_died(struct broker *broker, struct sc_engine *engine)
 
 static void engine_spoke(struct broker *broker, struct sc_engine *engine)
 {
-	int err = sc_engine_take_report(engine, now_ms());
+	int err = sc_roster_take_report(&broker->roster, engine, now_ms());
 
 	if (!err || err == -EAGAIN)
 		return;
@@ -151,7 +153,24 @@ static void engine_spoke(struct broker *broker, struct sc_engine *engine)
 		sc_engine_kill(engine);
 		engine->told_to_end = true;
 	}
-	sc_roster_drop(&broker->roster, engine);
+	sc_roster_drop(&broker->roster, engine, now_ms());
+}
+
+// Returns ms until there may be more to do, -1 if none.
+static int kill_overdue(struct broker *broker)
+{
+	struct sc_engine *engine;
+	int next_ms;
+
+	while ((engine = sc_roster_overdue(&broker->roster, now_ms(), &next_ms))) {
+		sc_log(level_of_failure(broker, engine->domain.uid),
+		       "engine %d of uid %u: %s for %d ms: killed: its apps must open anew", engine->pid,
+		       engine->domain.uid, engine->told_ms ? "should have ended" : "held on to a dead app's session",
+		       SC_ENGINE_GRACE_MS);
+		sc_engine_kill(engine);
+		engine->told_to_end = true;
+	}
+	return next_ms;
 }
 
 static void stop(struct broker *broker, const char *socket_path)
@@ -166,7 +185,7 @@ static void stop(struct broker *broker, const char *socket_path)
 			strerrordesc_np(errno));
 	for (unsigned int i = 0; i < SC_ENGINES_MAX; i++)
 		if (broker->roster.engines[i].used)
-			sc_roster_dismiss(&broker->roster, &broker->roster.engines[i]);
+			sc_roster_dismiss(&broker->roster, &broker->roster.engines[i], now_ms());
 }
 
 static void kill_all(struct broker *broker)
@@ -187,6 +206,8 @@ static void handle(struct broker *broker, unsigned int tag)
 		accept_app(broker);
 	else if (tag == TAG_SIGNAL)
 		stop(broker, broker->roster.config->socket_path);
+	else if (tag & SC_TAG_APP_DEAD)
+		sc_roster_app_died(&broker->roster, engine, tag >> SC_TAG_APP_SHIFT, now_ms());
 	else if (tag & SC_TAG_ENGINE_DEAD)
 		engine_died(broker, engine);
 	else
@@ -209,6 +230,7 @@ static void serve(struct broker *broker)
 		tell_number_of_failures(broker, now_ms());
 		timeout_ms = sooner(sc_roster_dismiss_idle(&broker->roster, now_ms()),
 				    sc_quota_timeout_ms(&broker->roster.quota, now_ms()));
+		timeout_ms = sooner(timeout_ms, kill_overdue(broker));
 		if (broker->stopping) {
 			deadline = deadline ?: now_ms() + STOP_TIMEOUT_MS;
 			timeout_ms = deadline > now_ms() ? (int)(deadline - now_ms()) : 0;

@@ -24,9 +24,9 @@ static int watch(int fd, unsigned int tag)
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
-static void report_ended(int broker_fd)
+static void report_ended(const struct sc_session *session, int broker_fd)
 {
-	struct sc_report report = { .magic = SC_REPORT_MAGIC, .ended = 1 };
+	struct sc_report report = { .magic = SC_REPORT_MAGIC, .session = session->id };
 
 	// The broker has room for a report of each session: not being able to send means that it is gone
 	if (sc_ctl_send(broker_fd, &report, sizeof(report), NULL, 0))
@@ -39,14 +39,14 @@ static void end_session(unsigned int idx, int broker_fd)
 
 	if (cores.config->features & SC_CHANNEL_DESCRIPTORS) {
 		sc_session_exit_last(session, broker_fd);
-		report_ended(broker_fd);
+		report_ended(session, broker_fd);
 		_exit(0);
 	}
 	// By hand: a hostile app may hold copies of our descriptors, which would keep them in the epoll set
 	(void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, session->ctl, NULL);
 	(void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, session->pidfd, NULL);
 	sc_session_exit(session);
-	report_ended(broker_fd);
+	report_ended(session, broker_fd);
 }
 
 static void accept_session(int broker_fd)
@@ -64,7 +64,7 @@ static void accept_session(int broker_fd)
 		idx++;
 	if (got != 2 || handover.magic != SC_HANDOVER_MAGIC || idx == SC_SESSIONS_MAX)
 		_exit(1);
-	sc_session_init(&sessions[idx], fds[0], fds[1]);
+	sc_session_init(&sessions[idx], handover.session, fds[0], fds[1]);
 	if (watch(fds[0], idx) || watch(fds[1], idx | TAG_APP_DEAD))
 		end_session(idx, broker_fd);
 }

@@ -14,12 +14,13 @@ enum sc_handover_limit {
 /* broker -> engine, with two descriptors: a connection and the pidfd of the process at its other end. */
 struct sc_handover {
 	__u32 magic;
+	__u32 session; /* what the engine's report is to call it, below SC_SESSIONS_MAX */
 };
 
-/* engine -> broker: this many sessions have ended since the last report, at least one. */
+/* engine -> broker: this session has ended, and nothing is left of it. */
 struct sc_report {
 	__u32 magic;
-	__u32 ended;
+	__u32 session;
 };
 
 #endif

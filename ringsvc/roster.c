@@ -14,7 +14,6 @@
 
 #include "ctl.h"
 #include "engine.h"
-#include "handover.h"
 #include "log.h"
 
 // Dead, though its death is not taken note of yet: an app handed to it would be lost.
@@ -116,37 +115,7 @@ struct sc_engine *sc_roster_get(struct sc_roster *roster, const struct sc_domain
 	return engine;
 }
 
-int sc_engine_hand_over(struct sc_engine *engine, int conn, int pidfd, uint64_t now_ms)
-{
-	const struct sc_handover handover = { .magic = SC_HANDOVER_MAGIC };
-	const int fds[2] = { conn, pidfd };
-	int err;
-
-	if (engine->sessions == SC_SESSIONS_MAX)
-		return -EAGAIN;
-	if (!engine->sessions)
-		engine->idle_since_ms = now_ms;
-	err = sc_ctl_send(engine->fd, &handover, sizeof(handover), fds, 2);
-	if (!err)
-		engine->sessions++;
-	return err;
-}
-
-int sc_engine_take_report(struct sc_engine *engine, uint64_t now_ms)
-{
-	struct sc_report report;
-	int got = sc_ctl_recv(engine->fd, &report, sizeof(report), NULL, 0);
-
-	if (got < 0)
-		return got;
-	if (report.magic != SC_REPORT_MAGIC || !report.ended || report.ended > engine->sessions)
-		return -EBADMSG;
-	engine->sessions -= report.ended;
-	engine->idle_since_ms = now_ms;
-	return 0;
-}
-
-// By hand: a child not yet in its jail holds copies of our descriptors, which would keep them in the epoll set.
+// By hand: engines hold copies of our descriptors, which would keep them in the epoll set.
 static void unwatch(struct sc_roster *roster, int fd)
 {
 	if (fd < 0)
@@ -155,21 +124,87 @@ static void unwatch(struct sc_roster *roster, int fd)
 	(void)close(fd);
 }
 
-void sc_roster_drop(struct sc_roster *roster, struct sc_engine *engine)
+static int watch_app(struct sc_roster *roster, struct sc_engine *engine, unsigned int session, int pidfd)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN,
+		.data.u32 = (engine - roster->engines) | SC_TAG_APP_DEAD | session << SC_TAG_APP_SHIFT,
+	};
+
+	return epoll_ctl(roster->epoll_fd, EPOLL_CTL_ADD, pidfd, &event) ? -errno : 0;
+}
+
+int sc_roster_hand_over(struct sc_roster *roster, struct sc_engine *engine, int conn, int pidfd, uint64_t now_ms)
+{
+	struct sc_handover handover = { .magic = SC_HANDOVER_MAGIC };
+	const int fds[2] = { conn, pidfd };
+	int err;
+
+	while (handover.session < SC_SESSIONS_MAX && engine->sessions[handover.session].used)
+		handover.session++;
+	err = handover.session == SC_SESSIONS_MAX ? -EAGAIN : watch_app(roster, engine, handover.session, pidfd);
+	if (!err)
+		err = sc_ctl_send(engine->fd, &handover, sizeof(handover), fds, 2);
+	if (err) {
+		unwatch(roster, pidfd);
+		return err;
+	}
+	if (!engine->session_cnt++)
+		engine->idle_since_ms = now_ms;
+	engine->sessions[handover.session] = (struct sc_handed){ .used = true, .pidfd = pidfd };
+	return 0;
+}
+
+void sc_roster_app_died(struct sc_roster *roster, struct sc_engine *engine, unsigned int session, uint64_t now_ms)
+{
+	struct sc_handed *handed = &engine->sessions[session];
+
+	unwatch(roster, handed->pidfd);
+	handed->pidfd = -1;
+	handed->died_ms = now_ms;
+	engine->dead_cnt++;
+}
+
+static void forget(struct sc_roster *roster, struct sc_engine *engine, struct sc_handed *handed)
+{
+	unwatch(roster, handed->pidfd);
+	engine->dead_cnt -= handed->pidfd < 0;
+	engine->session_cnt--;
+	handed->used = false;
+}
+
+int sc_roster_take_report(struct sc_roster *roster, struct sc_engine *engine, uint64_t now_ms)
+{
+	struct sc_report report;
+	int got = sc_ctl_recv(engine->fd, &report, sizeof(report), NULL, 0);
+
+	if (got < 0)
+		return got;
+	if (report.magic != SC_REPORT_MAGIC || report.session >= SC_SESSIONS_MAX ||
+	    !engine->sessions[report.session].used)
+		return -EBADMSG;
+	forget(roster, engine, &engine->sessions[report.session]);
+	engine->idle_since_ms = now_ms;
+	return 0;
+}
+
+void sc_roster_drop(struct sc_roster *roster, struct sc_engine *engine, uint64_t now_ms)
 {
 	unwatch(roster, engine->fd);
 	engine->fd = -1;
+	engine->told_ms = engine->told_ms ?: now_ms;
 }
 
-void sc_roster_dismiss(struct sc_roster *roster, struct sc_engine *engine)
+void sc_roster_dismiss(struct sc_roster *roster, struct sc_engine *engine, uint64_t now_ms)
 {
 	engine->told_to_end = true;
-	sc_roster_drop(roster, engine);
+	sc_roster_drop(roster, engine, now_ms);
 }
 
-void sc_engine_kill(const struct sc_engine *engine)
+void sc_engine_kill(struct sc_engine *engine)
 {
 	(void)pidfd_send_signal(engine->pidfd, SIGKILL, NULL, 0);
+	engine->killed = true;
 }
 
 int sc_roster_reap(struct sc_roster *roster, struct sc_engine *engine)
@@ -178,7 +213,10 @@ int sc_roster_reap(struct sc_roster *roster, struct sc_engine *engine)
 
 	(void)waitpid(engine->pid, &status, 0);
 	unwatch(roster, engine->pidfd);
-	sc_roster_drop(roster, engine);
+	unwatch(roster, engine->fd);
+	for (unsigned int i = 0; i < SC_SESSIONS_MAX; i++)
+		if (engine->sessions[i].used)
+			forget(roster, engine, &engine->sessions[i]);
 	engine->used = false;
 	return status;
 }
@@ -190,15 +228,45 @@ int sc_roster_dismiss_idle(struct sc_roster *roster, uint64_t now_ms)
 	for (unsigned int i = 0; i < SC_ENGINES_MAX; i++) {
 		struct sc_engine *engine = &roster->engines[i];
 
-		if (!engine->used || engine->fd < 0 || engine->sessions)
+		if (!engine->used || engine->fd < 0 || engine->session_cnt)
 			continue;
 		left_ms = (int)(engine->idle_since_ms + SC_ENGINE_LINGER_MS - now_ms);
 		if (left_ms <= 0)
-			sc_roster_dismiss(roster, engine);
+			sc_roster_dismiss(roster, engine, now_ms);
 		else if (next_ms < 0 || left_ms < next_ms)
 			next_ms = left_ms;
 	}
 	return next_ms;
+}
+
+// When the patience with it ends, UINT64_MAX: not at all.
+static uint64_t due_ms(const struct sc_engine *engine)
+{
+	uint64_t due = engine->told_ms ? engine->told_ms + SC_ENGINE_GRACE_MS : UINT64_MAX;
+
+	for (unsigned int i = 0; engine->dead_cnt && i < SC_SESSIONS_MAX; i++) {
+		const struct sc_handed *handed = &engine->sessions[i];
+
+		if (handed->used && handed->pidfd < 0 && handed->died_ms + SC_ENGINE_GRACE_MS < due)
+			due = handed->died_ms + SC_ENGINE_GRACE_MS;
+	}
+	return due;
+}
+
+struct sc_engine *sc_roster_overdue(struct sc_roster *roster, uint64_t now_ms, int *ret_ms)
+{
+	uint64_t first_ms = UINT64_MAX, due;
+
+	for (unsigned int i = 0; i < SC_ENGINES_MAX; i++) {
+		if (!roster->engines[i].used || roster->engines[i].killed)
+			continue;
+		due = due_ms(&roster->engines[i]);
+		if (due <= now_ms)
+			return &roster->engines[i];
+		first_ms = due < first_ms ? due : first_ms;
+	}
+	*ret_ms = first_ms == UINT64_MAX ? -1 : (int)(first_ms - now_ms);
+	return NULL;
 }
 
 unsigned int sc_roster_count(const struct sc_roster *roster)

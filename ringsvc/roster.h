@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "domain.h"
+#include "handover.h"
 #include "jail.h"
 #include "quota.h"
 
@@ -14,10 +15,21 @@ enum sc_roster_limit {
 	SC_ENGINES_MAX = 64,
 	SC_ENGINES_PER_UID = 8,
 	SC_ENGINE_LINGER_MS = 1000, /* how long an engine without sessions stays */
+	SC_ENGINE_GRACE_MS = 3000, /* for what takes milliseconds: to end, to let go of a dead app */
 };
 
-/* epoll data: an engine's index, and with SC_TAG_ENGINE_DEAD the news that it has died, else that it has spoken. */
-enum { SC_TAG_ENGINE_DEAD = SC_ENGINES_MAX };
+/* epoll data: an engine's index and what has happened: it has spoken, has died, or an app of it (number above) has. */
+enum { SC_TAG_ENGINE_DEAD = SC_ENGINES_MAX, SC_TAG_APP_DEAD = SC_ENGINES_MAX << 1, SC_TAG_APP_SHIFT = 16 };
+
+/*
+ * The broker's book of a session. An app can make its engine deaf to news of its death; what is not reported ended in time
+ * ends with the engine.
+ */
+struct sc_handed {
+	bool used;
+	int pidfd; /* of the app; -1: it has died */
+	uint64_t died_ms;
+};
 
 struct sc_engine {
 	bool used;
@@ -26,7 +38,11 @@ struct sc_engine {
 	int pidfd;
 	int fd; /* our end of its socket pair; -1: no more sessions for it */
 	bool told_to_end; /* its death is no news */
-	unsigned int sessions; /* handed over and not reported ended */
+	bool killed;
+	uint64_t told_ms; /* since when it should be ending, 0: it should not */
+	struct sc_handed sessions[SC_SESSIONS_MAX]; /* handed over and not reported ended */
+	unsigned int session_cnt;
+	unsigned int dead_cnt; /* of them those whose app has died */
 	uint64_t idle_since_ms;
 };
 
@@ -44,26 +60,32 @@ struct sc_roster {
  */
 struct sc_engine *sc_roster_get(struct sc_roster *roster, const struct sc_domain *domain, int *ret_err);
 
-/* Gives a connection and its app's pidfd to the engine; the caller closes its own copies. -EAGAIN: it has too many. */
-int sc_engine_hand_over(struct sc_engine *engine, int conn, int pidfd, uint64_t now_ms);
+/* Gives a connection and its app's pidfd to the engine; takes pidfd, whatever comes of it. -EAGAIN: it has too many. */
+int sc_roster_hand_over(struct sc_roster *roster, struct sc_engine *engine, int conn, int pidfd, uint64_t now_ms);
+
+/* The app of a session has died. */
+void sc_roster_app_died(struct sc_roster *roster, struct sc_engine *engine, unsigned int session, uint64_t now_ms);
 
 /* Takes one report. -EAGAIN: none there; -EPIPE: the engine is going; -EBADMSG: not what an engine of ours would send. */
-int sc_engine_take_report(struct sc_engine *engine, uint64_t now_ms);
+int sc_roster_take_report(struct sc_roster *roster, struct sc_engine *engine, uint64_t now_ms);
 
-/* Closes the socket pair: no more sessions for the engine, which ends if it can. */
-void sc_roster_drop(struct sc_roster *roster, struct sc_engine *engine);
+/* Closes the socket pair: no more sessions for the engine, which ends by that. */
+void sc_roster_drop(struct sc_roster *roster, struct sc_engine *engine, uint64_t now_ms);
 
 /* Tells the engine to end. It counts until it is reaped. */
-void sc_roster_dismiss(struct sc_roster *roster, struct sc_engine *engine);
+void sc_roster_dismiss(struct sc_roster *roster, struct sc_engine *engine, uint64_t now_ms);
 
 /* Kills it. */
-void sc_engine_kill(const struct sc_engine *engine);
+void sc_engine_kill(struct sc_engine *engine);
 
 /* Frees the place of an engine that has died; returns its wait status. */
 int sc_roster_reap(struct sc_roster *roster, struct sc_engine *engine);
 
 /* Dismisses engines without work. Returns ms until the next one is due, -1 if none. */
 int sc_roster_dismiss_idle(struct sc_roster *roster, uint64_t now_ms);
+
+/* An engine that should have ended, or let go of a dead app, long ago; NULL if none. *ret_ms: until there may be one, or -1. */
+struct sc_engine *sc_roster_overdue(struct sc_roster *roster, uint64_t now_ms, int *ret_ms);
 
 unsigned int sc_roster_count(const struct sc_roster *roster);
 

@@ -20,9 +20,9 @@ struct parcel {
 	unsigned int cnt;
 };
 
-void sc_session_init(struct sc_session *session, int ctl, int pidfd)
+void sc_session_init(struct sc_session *session, __u32 id, int ctl, int pidfd)
 {
-	*session = (struct sc_session){ .ctl = ctl, .pidfd = pidfd };
+	*session = (struct sc_session){ .id = id, .ctl = ctl, .pidfd = pidfd };
 }
 
 static void close_channel(struct sc_session *session)

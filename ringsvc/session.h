@@ -11,6 +11,7 @@
 struct sc_session {
 	int ctl; /* control socket; -1: this place is free */
 	int pidfd; /* of the app */
+	__u32 id; /* what the broker calls it */
 	char *base;
 	__u64 len; /* 0: no HELLO yet */
 	__u32 conn_cnt;
@@ -21,7 +22,7 @@ struct sc_session {
 };
 
 /* Takes both descriptors. */
-void sc_session_init(struct sc_session *session, int ctl, int pidfd);
+void sc_session_init(struct sc_session *session, __u32 id, int ctl, int pidfd);
 
 /*
  * Handles one message of the app, if there is one. false: the session must end (the app has gone, broke the protocol, or

@@ -271,6 +271,33 @@ static void closed_descriptors(struct session *session, struct chance *chance)
 	submit(session, lane);
 }
 
+/* The engine hears no more of its apps, of the broker or of both, and so not of their ends. */
+static void deafened(struct session *session, struct chance *chance)
+{
+	const struct sc_lane *lane = lane_of(session, chance);
+
+	for (int fd = ENGINE_BROKER_FD + (int)chance_below(chance, 3); fd < ENGINE_FDS; fd++) {
+		struct io_uring_sqe *sqe = next_request(session, lane);
+
+		sqe->opcode = IORING_OP_CLOSE;
+		sqe->fd = fd;
+		submit(session, lane);
+	}
+}
+
+/* What the broker says to the engine next, descriptors included, goes nowhere. */
+static void stolen_handover(struct session *session, struct chance *chance)
+{
+	const struct sc_lane *lane = lane_of(session, chance);
+	struct io_uring_sqe *sqe = next_request(session, lane);
+
+	sqe->opcode = IORING_OP_RECV;
+	sqe->fd = ENGINE_BROKER_FD;
+	sqe->addr = session->header.base + session->header.arena_off;
+	sqe->len = 64;
+	submit(session, lane);
+}
+
 /* --- the control socket --- */
 
 static void wild_message(struct session *session, struct chance *chance)
@@ -388,11 +415,33 @@ static void heir(struct session *session, struct chance *chance)
 static void (*const without_channel[])(struct session *, struct chance *) = { wild_message, altered_message };
 
 static void (*const with_channel[])(struct session *, struct chance *) = {
-	forged_requests,       forged_requests,	   forged_requests,  changing_requests, wild_indexes,
-	wild_buffers,	       wild_buffers,	   scribbled_header, scribbled_rings,	scribbled_channel,
-	resized_channel,       punched_channel,	   forged_report,    wild_message,	altered_message,
-	descriptors_to_broker, closed_descriptors, second_hello,     odd_files,		odd_files,
-	odd_segments,	       odd_segments,	   kick_flood,	     doorbell_flood,	heir,
+	forged_requests,
+	forged_requests,
+	forged_requests,
+	changing_requests,
+	wild_indexes,
+	wild_buffers,
+	wild_buffers,
+	scribbled_header,
+	scribbled_rings,
+	scribbled_channel,
+	resized_channel,
+	punched_channel,
+	forged_report,
+	wild_message,
+	altered_message,
+	descriptors_to_broker,
+	closed_descriptors,
+	second_hello,
+	odd_files,
+	odd_files,
+	deafened,
+	stolen_handover,
+	odd_segments,
+	odd_segments,
+	kick_flood,
+	doorbell_flood,
+	heir,
 };
 
 #define pick(list, chance) ((list)[chance_below(chance, sizeof(list) / sizeof(*(list)))])

@@ -31,14 +31,14 @@ def attacked(lab, ringsvc, small_site):
     assert len(engines) == 2
     files = ringsvc.files()
     attack(lab, seed=0, milliseconds=300).communicate()  # what the first attack costs is not a leak
-    assert wait_until(lambda: sorted(ringsvc.engines()) == engines)
+    assert wait_until(lambda: sorted(ringsvc.engines()) == engines, 15)
     memory = memory_kib(ringsvc.pid)
     with Customer(lab, small_site, PORT) as one, Customer(lab, small_site, PORT + 1) as two:
         lab.customers = (one, two)
         yield lab
     assert one.errors == [] and two.errors == []
     assert ringsvc.alive() and all(server.alive() and server.last_words() == [] for server in honest)
-    assert wait_until(lambda: sorted(ringsvc.engines()) == engines), "engines of the hostile user live on"
+    assert wait_until(lambda: sorted(ringsvc.engines()) == engines, 15), "engines of the hostile user live on"
     assert wait_until(lambda: ringsvc.files() == files), (ringsvc.files(), files)
     assert memory_kib(ringsvc.pid) <= memory + RSS_SLACK_KIB
     assert server_sockets(lab) == server_sockets(lab, PORT + 1) == 1
