@@ -4,11 +4,14 @@ libapp_src := $(wildcard libapp/*.c)
 libapp_libs := -luring
 
 # Programs of scenarios that run on every engine: tests/unit/NAME.c
-scenarios := app app_connect app_pressure app_segment
+scenarios := app app_connect app_faults app_pressure app_segment
 $(foreach s,$(scenarios),$(eval $s_src := $(addprefix tests/unit/,$s.c app_server.c app_peer.c app_service.c)))
 $(foreach s,$(scenarios),$(eval $s_libs := $(libapp) -lpthread))
 
 app_pressure_dirs := libapp
+# The functions that tests/unit/app_faults.c names
+app_faults_ldflags := $(shell sed -n 's/^FAULT\(_RING\)*[^a-z]\(void \*, \|int, \|ssize_t, \)*\([a-z_0-9]*\),.*/-Wl,--wrap=\3/p' \
+	tests/unit/app_faults.c)
 
 tests += $(scenarios) arena channel conn control random
 arena_src := tests/unit/arena.c

@@ -11,11 +11,16 @@ enum { EVENTS = 64 };
 
 static enum sc_engine engine_under_test;
 
-void server_open(struct server *server, struct sc_options *options, void (*handle)(struct server *, struct sc_event *))
+void server_options(struct sc_options *options)
 {
 	options->engine = engine_under_test;
 	options->socket_path = service_path();
 	options->lanes = 1;
+}
+
+void server_open(struct server *server, struct sc_options *options, void (*handle)(struct server *, struct sc_event *))
+{
+	server_options(options);
 	*server = (struct server){ .handle = handle };
 	if (sc_open(options, &server->session))
 		fail_msg("%s", sc_reason());

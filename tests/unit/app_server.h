@@ -32,7 +32,10 @@ struct server {
 	char *mem;
 };
 
-/* A session on the engine under test, one lane, that listens on a free port of loopback. */
+/* The engine under test, one lane. */
+void server_options(struct sc_options *options);
+
+/* A session of these options that listens on a free port of loopback. */
 void server_open(struct server *server, struct sc_options *options, void (*handle)(struct server *, struct sc_event *));
 
 /* One turn of the server: counts and handles what comes; returns the number of events. */
