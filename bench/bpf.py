@@ -45,10 +45,10 @@ def open_program(number):
     return _checked(_libbpf().bpf_prog_get_fd_by_id(number), f"BPF program {number}")
 
 
-def open_inner_map(outer):
-    """The map in place 0 of an array of maps."""
-    zero, number = ctypes.c_uint32(0), ctypes.c_uint32()
-    _checked(_libbpf().bpf_map_lookup_elem(outer, ctypes.byref(zero), ctypes.byref(number)), "map of maps")
+def open_inner_map(outer, place):
+    """The map in one place of an array of maps."""
+    key, number = ctypes.c_uint32(place), ctypes.c_uint32()
+    _checked(_libbpf().bpf_map_lookup_elem(outer, ctypes.byref(key), ctypes.byref(number)), "map of maps")
     return _checked(_libbpf().bpf_map_get_fd_by_id(number), f"BPF map {number.value}")
 
 

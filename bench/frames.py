@@ -41,8 +41,9 @@ def prefixes(count):
     return list(found)
 
 
-def text(prefix):
-    return ".".join(map(str, prefix)) + ".0/24"
+def text(prefix, host=False):
+    """The prefix, or the address in it that listed() takes."""
+    return ".".join(map(str, prefix)) + (".7" if host else ".0/24")
 
 
 def listed(count, cnt):

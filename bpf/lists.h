@@ -5,22 +5,36 @@
 
 #include "flow.h"
 
-/* One lookup for both lists: the longest prefix decides. */
-static __always_inline bool list_denies(const struct flow *flow)
+/* enum sc_list, 0: on none. One lookup for both lists; a single address is the longest prefix, and what it says decides. */
+static __always_inline __u32 list_find(const struct sc_list_key *key, __u32 set)
+{
+	__u32 *list;
+	void *map;
+
+	if (constants.modules & SC_MODULE_HOSTS) {
+		map = bpf_map_lookup_elem(&hosts, &set);
+		list = map ? bpf_map_lookup_elem(map, key) : NULL;
+		if (list)
+			return *list;
+	}
+	if (constants.modules & SC_MODULE_LISTS) {
+		map = bpf_map_lookup_elem(&lists, &set);
+		list = map ? bpf_map_lookup_elem(map, key) : NULL;
+		if (list)
+			return *list;
+	}
+	return 0;
+}
+
+static __always_inline bool list_denies(const struct flow *flow, __u32 set)
 {
 	struct sc_list_key key = {
 		.prefix_len = SC_LIST_FAMILY_BITS + (flow->to.family == SC_STEER_IPV4 ? 32 : 128),
 		.family = flow->to.family,
 	};
-	__u32 zero = 0, *list;
-	void *trie;
 
-	trie = bpf_map_lookup_elem(&lists, &zero);
-	if (!trie)
-		return false;
 	__builtin_memcpy(key.addr, flow->from_addr, sizeof(key.addr));
-	list = bpf_map_lookup_elem(trie, &key);
-	return list && *list == SC_LIST_DENY;
+	return list_find(&key, set) == SC_LIST_DENY;
 }
 
 #endif

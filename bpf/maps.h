@@ -46,9 +46,24 @@ struct list_trie {
 	__uint(value_size, sizeof(__u32));
 };
 
+struct list_hash {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SC_STEER_LIST_MAX);
+	__uint(key_size, sizeof(struct sc_list_key));
+	__uint(value_size, sizeof(__u32));
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1);
+	__uint(max_entries, SC_STEER_LIST_SETS);
+	__type(key, __u32);
+	__array(values, struct list_hash);
+} hosts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SC_STEER_LIST_SETS);
 	__type(key, __u32);
 	__array(values, struct list_trie);
 } lists SEC(".maps");

@@ -39,9 +39,10 @@ static __always_inline bool is_drop(int reason)
 }
 
 /* What the modules make of a reason of the parser. A packet that is not to be dropped is one that is steered. */
-static __always_inline int screen(const struct flow *flow, __u32 word, int reason)
+static __always_inline int screen(const struct flow *flow, __u32 list_set, __u32 word, int reason)
 {
-	if (constants.modules & SC_MODULE_LISTS && flow->to.family && !is_drop(reason) && list_denies(flow))
+	if (constants.modules & (SC_MODULE_HOSTS | SC_MODULE_LISTS) && flow->to.family && !is_drop(reason) &&
+	    list_denies(flow, list_set))
 		reason = SC_REASON_DENIED;
 	return is_drop(reason) && word & SC_PORT_NEVER_DROP ? 0 : reason;
 }
@@ -60,7 +61,7 @@ static __always_inline int steer_packet(struct xdp_md *ctx)
 	reason = parse_flow(ctx, &flow, constants.modules & SC_MODULE_VALIDITY);
 	word = flow.to.port ? flow_port_word(&flow) : 0;
 	if (constants.modules) {
-		reason = screen(&flow, word, reason);
+		reason = screen(&flow, table->list_set, word, reason);
 		if (is_drop(reason))
 			return drop(reason);
 	}

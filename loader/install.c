@@ -70,13 +70,18 @@ static int load_filled(const struct sc_place *place, struct sc_pins *pins, const
 		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
 		return err;
 	}
-	err = sc_plan_prepare(plan, pins);
+	err = sc_steering_init(pins);
+	err = err ?: sc_plan_spare(plan, pins);
+	if (err) {
+		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
+		return err;
+	}
+	err = sc_plan_fill_lists(plan, pins);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_LISTS, err);
 		return err;
 	}
-	err = sc_steering_init(pins);
-	err = err ?: sc_plan_carry_out(plan, pins);
+	err = sc_plan_carry_out(plan, pins);
 	if (err)
 		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
 	return err;
@@ -179,9 +184,9 @@ static int attach_again(const struct sc_place *place, struct sc_pins *pins, cons
 		sc_hint_error(place->ifname, SC_STEP_SWAP, err);
 		return err;
 	}
-	err = sc_plan_prepare(plan, pins);
+	err = sc_plan_spare(plan, pins);
 	if (err) {
-		sc_hint_error(place->ifname, SC_STEP_LISTS, err);
+		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
 		return err;
 	}
 	err = sc_swap_init(&swap, place, pins, sc_plan_modules(plan, modules));
@@ -191,6 +196,14 @@ static int attach_again(const struct sc_place *place, struct sc_pins *pins, cons
 		undo->swap = swap;
 	else
 		sc_swap_exit(&swap);
+	err = sc_plan_fill_lists(plan, pins);
+	if (err) {
+		sc_hint_error(place->ifname, SC_STEP_LISTS, err);
+		return err;
+	}
+	err = sc_lists_settle(place, pins);
+	if (err)
+		return err;
 	err = sc_plan_carry_out(plan, pins);
 	if (err)
 		sc_hint_error(place->ifname, SC_STEP_MAPS, err);

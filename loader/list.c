@@ -53,9 +53,20 @@ static void take_file(struct sc_target *target, const char *text, struct argp_st
 
 static const struct sc_operand operand_file = { "FILE", "file", take_file };
 
-static int switch_module(const struct sc_place *place, struct sc_pins *pins)
+/* By an operation of lists.h, with the modules that look for what is put there. Says why it fails, of this object. */
+static int put(const struct sc_place *place, struct sc_pins *pins, const struct options *options,
+	       int (*operation)(const struct sc_pins *pins, enum sc_list list, const struct sc_prefixes *prefixes),
+	       const char *object)
 {
-	return sc_modules_switch(place, pins, SC_MODULE_LISTS, sc_lists_any(pins));
+	int err;
+
+	err = sc_modules_switch(place, pins, sc_prefixes_modules(&options->prefixes), true);
+	if (err)
+		return err;
+	err = operation(pins, list, &options->prefixes);
+	if (err)
+		sc_hint_error(object, SC_STEP_LISTS, err);
+	return err ?: sc_lists_settle(place, pins);
 }
 
 static int list_add(int argc, char **argv)
@@ -71,11 +82,7 @@ static int list_add(int argc, char **argv)
 	sc_target_parse(&options.target, argc, argv);
 	err = sc_target_open(&options.target, &place, &pins);
 	if (!err) {
-		err = sc_lists_add(&pins, list, &options.prefixes);
-		if (err)
-			sc_hint_error(place.ifname, SC_STEP_LISTS, err);
-		else
-			err = switch_module(&place, &pins);
+		err = put(&place, &pins, &options, sc_lists_add, place.ifname);
 		sc_target_close(&place, &pins);
 	}
 	sc_prefixes_free(&options.prefixes);
@@ -113,7 +120,7 @@ static int list_del(int argc, char **argv)
 	err = sc_target_open(&options.target, &place, &pins);
 	if (!err) {
 		err = delete_all(&place, &pins, &options.prefixes);
-		err = err ?: switch_module(&place, &pins);
+		err = err ?: sc_lists_settle(&place, &pins);
 		sc_target_close(&place, &pins);
 	}
 	sc_prefixes_free(&options.prefixes);
@@ -172,11 +179,7 @@ static int list_import(int argc, char **argv)
 	err = sc_prefixes_read(&options.prefixes, options.file);
 	err = err ?: sc_target_open(&options.target, &place, &pins);
 	if (!err) {
-		err = sc_lists_replace(&pins, list, &options.prefixes);
-		if (err)
-			sc_hint_error(options.file, SC_STEP_LISTS, err);
-		else
-			err = switch_module(&place, &pins);
+		err = put(&place, &pins, &options, sc_lists_replace, options.file);
 		sc_target_close(&place, &pins);
 	}
 	sc_prefixes_free(&options.prefixes);

@@ -17,20 +17,23 @@ __u32 sc_plan_modules(const struct sc_plan *plan, __u32 now)
 {
 	if (plan->validity != SC_WISH_NONE)
 		now = turn(now, SC_MODULE_VALIDITY, plan->validity == SC_WISH_ON);
-	/* Exceptions alone drop nothing. */
-	if (plan->has_list[SC_LIST_DENY])
-		now = turn(now, SC_MODULE_LISTS, plan->lists[SC_LIST_DENY].cnt > 0);
-	return now;
+	return now | sc_prefixes_modules(&plan->lists[SC_LIST_DENY]) | sc_prefixes_modules(&plan->lists[SC_LIST_ALLOW]);
 }
 
-int sc_plan_prepare(const struct sc_plan *plan, const struct sc_pins *pins)
+int sc_plan_spare(const struct sc_plan *plan, const struct sc_pins *pins)
 {
 	int i, err = 0;
 
-	/* What is to be spared is, before anything is dropped. */
 	for (i = 0; i < plan->spared_cnt && !err; i++)
 		err = sc_modules_spare(pins, &plan->spared[i], true);
-	if (!err && plan->has_list[SC_LIST_ALLOW])
+	return err;
+}
+
+int sc_plan_fill_lists(const struct sc_plan *plan, const struct sc_pins *pins)
+{
+	int err = 0;
+
+	if (plan->has_list[SC_LIST_ALLOW])
 		err = sc_lists_replace(pins, SC_LIST_ALLOW, &plan->lists[SC_LIST_ALLOW]);
 	if (!err && plan->has_list[SC_LIST_DENY])
 		err = sc_lists_replace(pins, SC_LIST_DENY, &plan->lists[SC_LIST_DENY]);

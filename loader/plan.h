@@ -35,11 +35,14 @@ struct sc_plan {
 	struct sc_prefixes lists[SC_LIST_ALLOW + 1];
 };
 
-/* Modules that are to be on, of an interface where `now` are. */
+/* Modules that are to be on while the plan is carried out, of an interface where `now` are. */
 __u32 sc_plan_modules(const struct sc_plan *plan, __u32 now);
 
-/* Ports that are spared, and lists: due before programs with other modules run. 0 or -errno. */
-int sc_plan_prepare(const struct sc_plan *plan, const struct sc_pins *pins);
+/* Ports that are spared: due before programs run that might drop their packets. 0 or -errno. */
+int sc_plan_spare(const struct sc_plan *plan, const struct sc_pins *pins);
+
+/* The lists: due when programs run that look into them. 0 or -errno. */
+int sc_plan_fill_lists(const struct sc_plan *plan, const struct sc_pins *pins);
 
 /* Services and CPUs, and then away with what a whole plan does not have. 0 or -errno. */
 int sc_plan_carry_out(const struct sc_plan *plan, const struct sc_pins *pins);

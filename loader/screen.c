@@ -99,7 +99,7 @@ static int show_json(const struct sc_place *place, __u32 modules, const struct s
 		json_array_append_new(ports, json_string(sc_spec_format(&specs[i], text)));
 	return sc_report_print(json_pack("{s:i, s:s, s:b, s:b, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface",
 					 place->ifname, "validity", !!(modules & SC_MODULE_VALIDITY), "lists",
-					 !!(modules & SC_MODULE_LISTS), "never_drop", ports));
+					 !!(modules & (SC_MODULE_HOSTS | SC_MODULE_LISTS)), "never_drop", ports));
 }
 
 static int show(const struct sc_place *place, const struct sc_pins *pins, bool json)
@@ -120,7 +120,7 @@ static int show(const struct sc_place *place, const struct sc_pins *pins, bool j
 	if (json)
 		return show_json(place, modules, specs, cnt);
 	printf("%s: validity %s, lists %s, never dropped:", place->ifname, modules & SC_MODULE_VALIDITY ? "on" : "off",
-	       modules & SC_MODULE_LISTS ? "on" : "off");
+	       modules & (SC_MODULE_HOSTS | SC_MODULE_LISTS) ? "on" : "off");
 	for (i = 0; i < cnt; i++)
 		printf(" %s", sc_spec_format(&specs[i], text));
 	puts(cnt ? "" : " nothing");

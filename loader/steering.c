@@ -44,6 +44,15 @@ int sc_steering_read(const struct sc_pins *pins, struct sc_steering *ret_table)
 	return read_table(pins->steering, ret_table);
 }
 
+int sc_steering_set_lists(const struct sc_pins *pins, __u32 set)
+{
+	struct sc_steering table;
+	int err = read_table(pins->steering, &table);
+
+	table.list_set = set;
+	return err ?: write_table(pins->steering, &table);
+}
+
 int sc_steering_init(const struct sc_pins *pins)
 {
 	struct sc_steering table = { .schema = SC_STEER_SCHEMA };

@@ -29,4 +29,7 @@ int sc_steering_get_cpus(const struct sc_pins *pins, cpu_set_t *ret_set);
 /* The table as it is now. 0 or -errno. */
 int sc_steering_read(const struct sc_pins *pins, struct sc_steering *ret_table);
 
+/* Packets look into this set of lists from now on; those under way may still look into the one before. 0 or -errno. */
+int sc_steering_set_lists(const struct sc_pins *pins, __u32 set);
+
 #endif

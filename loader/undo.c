@@ -74,18 +74,32 @@ int sc_undo_remember(struct sc_undo *undo, const struct sc_place *place, const s
 	return err;
 }
 
+/* The programs that look into the lists come before what is on them. */
+static int bring_back_lists(const struct sc_plan *plan, const struct sc_place *place, struct sc_pins *pins)
+{
+	int err;
+
+	err = sc_plan_spare(plan, pins);
+	if (err) {
+		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
+		return err;
+	}
+	err = sc_modules_switch(place, pins, sc_plan_modules(plan, 0), true);
+	if (err)
+		return err;
+	err = sc_plan_fill_lists(plan, pins);
+	if (err)
+		sc_hint_error(place->ifname, SC_STEP_LISTS, err);
+	return err;
+}
+
 static int bring_back(struct sc_undo *undo, const struct sc_place *place, struct sc_pins *pins)
 {
 	int err = 0;
 
-	if (undo->has_plan) {
-		err = sc_plan_prepare(&undo->plan, pins);
-		if (err) {
-			sc_hint_error(place->ifname, SC_STEP_LISTS, err);
-			return err;
-		}
-	}
-	if (undo->swap.steer >= 0)
+	if (undo->has_plan)
+		err = bring_back_lists(&undo->plan, place, pins);
+	if (!err && undo->swap.steer >= 0)
 		err = sc_swap_undo(&undo->swap, place, pins);
 	if (err || !undo->has_plan)
 		return err;

@@ -19,7 +19,8 @@ enum sc_steer_limit {
 	SC_STEER_SERVICES_MAX = 256, /* counter rows, one per service */
 	SC_STEER_PORTS = 65536,
 	SC_STEER_KEYS_MAX = 512, /* a service on any address takes one key per family */
-	SC_STEER_LIST_MAX = 200000, /* prefixes on the deny and the allow list together */
+	SC_STEER_LIST_MAX = 200000, /* single addresses on the deny and the allow list together, and as many prefixes */
+	SC_STEER_LIST_SETS = 2, /* one in use, one to build the next in */
 	SC_STEER_QUEUE_LEN = 2048, /* packets that may wait for one dedicated CPU; more are dropped */
 	SC_STEER_VLANS_MAX = 2, /* tags looked behind */
 	SC_STEER_EXT_HEADERS_MAX = 6, /* IPv6 extension headers looked behind */
@@ -37,7 +38,8 @@ enum sc_steer_limit {
 	X(cpus, "CPUMAP, CPU -> struct bpf_cpumap_val: the dedicated CPUs")          \
 	X(services, "HASH, struct sc_service_key -> struct sc_service")              \
 	X(ports, "ARRAY, port in host order -> struct sc_port, may be mapped")       \
-	X(lists, "ARRAY_OF_MAPS, 1 entry: LPM_TRIE, struct sc_list_key -> __u32")    \
+	X(hosts, "ARRAY_OF_MAPS, 2 sets: HASH, struct sc_list_key -> __u32")         \
+	X(lists, "ARRAY_OF_MAPS, 2 sets: LPM_TRIE, struct sc_list_key -> __u32")     \
 	X(syn, "ARRAY, 1 entry: struct sc_syn")                                      \
 	X(floods, "PERCPU_ARRAY, 1 entry: struct sc_flood")                          \
 	X(service_counts, "PERCPU_ARRAY, sc_service.row -> struct sc_service_count") \
@@ -48,13 +50,14 @@ enum sc_steer_limit {
 #define SC_STEER_PIN_LINK   "link"
 
 /*
- * Map `steering`. The loader writes schema and seed once, before the programs run. cpus may be changed at any time by the lock's
+ * Map `steering`. The loader writes schema and seed once, before the programs run. The others may be changed at any time by the lock's
  * holder, a slot at a time or all at once: each word is read once per packet. Only CPUs that have an entry in `cpus`
  * receive; packets of other slots pass.
  */
 struct sc_steering {
 	__u32 schema; /* SC_STEER_SCHEMA */
 	__u32 seed; /* of the flow hash, random: nobody outside can aim at one CPU */
+	__u32 list_set; /* of `hosts` and `lists` in use, below SC_STEER_LIST_SETS */
 	__u32 cpus[SC_STEER_SLOTS];
 };
 
@@ -70,8 +73,9 @@ struct sc_constants {
 
 enum sc_module {
 	SC_MODULE_VALIDITY = 1, /* drops packets that cannot be right */
-	SC_MODULE_LISTS = 2, /* drops packets from sources on the deny list */
+	SC_MODULE_LISTS = 2, /* drops packets from sources on the deny list: looks for them in `lists` */
 	SC_MODULE_COOKIES = 4, /* answers SYNs of a flood with the listener's SYN cookies */
+	SC_MODULE_HOSTS = 16, /* the same as SC_MODULE_LISTS, in `hosts` */
 };
 
 /* Modules that concern the program `on_cpu` as well. */
@@ -113,8 +117,9 @@ struct sc_port {
 #define SC_PORT_INDEX(family, protocol) (((family) == SC_STEER_IPV6) * 2 + ((protocol) == 17))
 
 /*
- * Map `lists`: in its one place the trie of all prefixes on a list, or nothing. The longest prefix that holds a packet's
- * source decides: enum sc_list is the value. Prefixes are changed one by one in the trie, or all at once by another trie.
+ * Maps `hosts` and `lists`: in the place of each set a hash of the single addresses on a list, and a trie of the shorter prefixes;
+ * or nothing. The longest prefix that holds a packet's source decides, so what the hash says does: enum sc_list is the
+ * value. Prefixes are changed one by one in the set in use, or all at once by another set.
  */
 struct sc_list_key {
 	__u32 prefix_len; /* SC_LIST_FAMILY_BITS + length of the prefix */
@@ -208,9 +213,10 @@ enum sc_reason {
 #else
 #define SC_STEER_ASSERT _Static_assert
 #endif
-SC_STEER_ASSERT(sizeof(struct sc_steering) == 520, "sc_steering");
+SC_STEER_ASSERT(sizeof(struct sc_steering) == 524, "sc_steering");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, seed) == 4, "sc_steering.seed");
-SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, cpus) == 8, "sc_steering.cpus");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, list_set) == 8, "sc_steering.list_set");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_steering, cpus) == 12, "sc_steering.cpus");
 SC_STEER_ASSERT(sizeof(struct sc_constants) == 4, "sc_constants");
 SC_STEER_ASSERT(sizeof(struct sc_service_key) == 20, "sc_service_key");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_key, protocol) == 1, "sc_service_key.protocol");

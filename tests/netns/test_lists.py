@@ -102,6 +102,24 @@ def test_replacing_under_traffic_loses_nothing(lab):
     assert listed(lab, "deny") == ["10.0.0.0/10", "10.128.0.0/9"] and screen(lab)["lists"]
 
 
+def test_replacing_under_traffic_lets_nobody_in(lab):
+    """Each list denies the client, by its address or by its network: another kind of list, in another map."""
+    attach(lab)
+    by_address, by_network = lab.dir / "address", lab.dir / "network"
+    by_address.write_text("10.77.0.2\n")
+    by_network.write_text("10.77.0.0/24\n")
+    lab.loader("deny", "import", "sv0", by_address)
+    sink = udp_sink(lab)
+    source = python(lab.client, UDP_SOURCE, lab.server.ip4, UDP_PORT, 6000, 3, cpu=0)
+    changes = 0
+    while source.poll() is None:
+        changes += 1
+        lab.loader("deny", "import", "sv0", (by_address, by_network)[changes % 2])
+    assert source.returncode == 0
+    assert changes > 3
+    assert udp_count(sink) == 0 and counter(lab, "denied") == 6000
+
+
 def test_never_drop(lab):
     attach(lab)
     assert screen(lab, "--never-drop", f"tcp/{UDP_PORT}", "--never-drop", "udp/53")["never_drop"] == [

@@ -19,7 +19,7 @@
 #include "bench.h"
 
 enum {
-	MODULE_SETS = 16,
+	MODULE_SETS = 64,
 };
 
 /* The maps are those of the first, with no module on, whose copies share them; one is loaded when its modules are first wanted. */
@@ -28,7 +28,7 @@ static struct steer_bpf *skeleton;
 static __u32 modules;
 static struct sc_steering table;
 static int cpu_cnt;
-static int trie = -1; /* in map `lists` */
+static int hash = -1, trie = -1; /* of the set of lists in use */
 
 static void write_table(void)
 {
@@ -89,6 +89,8 @@ void bench_close(void)
 
 	if (trie >= 0)
 		close(trie);
+	if (hash >= 0)
+		close(hash);
 	for (i = 0; i < MODULE_SETS; i++)
 		steer_bpf__destroy(skeletons[i]);
 }
@@ -166,13 +168,21 @@ void bench_set_modules(__u32 wanted)
 void bench_new_lists(void)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
-	__u32 zero = 0;
+	__u32 set = !table.list_set;
 
 	if (trie >= 0)
 		close(trie);
+	if (hash >= 0)
+		close(hash);
+	hash = bpf_map_create(BPF_MAP_TYPE_HASH, "host", sizeof(struct sc_list_key), sizeof(__u32), SC_STEER_LIST_MAX,
+			      &opts);
+	assert_true(hash >= 0);
 	trie = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "list", sizeof(struct sc_list_key), sizeof(__u32), 16, &opts);
 	assert_true(trie >= 0);
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.lists), &zero, &trie, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.lists), &set, &trie, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.hosts), &set, &hash, BPF_ANY), 0);
+	table.list_set = set;
+	write_table();
 }
 
 void bench_add_prefix(enum sc_list list, __u8 family, const void *addr, int len)
@@ -181,7 +191,9 @@ void bench_add_prefix(enum sc_list list, __u8 family, const void *addr, int len)
 	__u32 value = list;
 
 	memcpy(key.addr, addr, family == SC_STEER_IPV4 ? 4 : 16);
-	assert_int_equal(bpf_map_update_elem(trie, &key, &value, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(len == (family == SC_STEER_IPV4 ? 32 : 128) ? hash : trie, &key, &value,
+					     BPF_ANY),
+			 0);
 }
 
 void bench_set_syn(const struct sc_syn *rule)

@@ -39,7 +39,7 @@ void bench_set_port_word(__u8 family, __u8 protocol, __u32 port, __u16 word);
 /* The modules that are on, enum sc_module: other programs, the same maps. */
 void bench_set_modules(__u32 wanted);
 
-/* A new, empty trie in map `lists`; and a prefix on a list in it. */
+/* New, empty lists in the other set, which is in use from now on; and a prefix on a list there. */
 void bench_new_lists(void);
 void bench_add_prefix(enum sc_list list, __u8 family, const void *addr, int len);
 

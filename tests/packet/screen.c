@@ -18,6 +18,7 @@ enum {
 	TCP = 6,
 	UDP = 17,
 	SKIP = 77,
+	ALL = SC_MODULE_VALIDITY | SC_MODULE_LISTS | SC_MODULE_HOSTS,
 	IP_AT = ETHERNET_LEN,
 	IPV4_TRANSPORT_AT = ETHERNET_LEN + IPV4_LEN,
 };
@@ -38,7 +39,7 @@ static int setup(void **state)
 		for (j = 0; j < COUNT(protocols); j++)
 			bench_add_service(families[i], protocols[j], PORT, NULL, j);
 	bench_new_lists();
-	bench_set_modules(SC_MODULE_VALIDITY | SC_MODULE_LISTS);
+	bench_set_modules(ALL);
 	return 0;
 }
 
@@ -67,7 +68,7 @@ static void expect_drop(const struct frame *frame, enum sc_reason reason)
 	/* Off, it goes the way it went before there were modules. */
 	bench_set_modules(0);
 	assert_int_not_equal(bench_run(BENCH_STEER, frame->bytes, frame->len), XDP_DROP);
-	bench_set_modules(SC_MODULE_VALIDITY | SC_MODULE_LISTS);
+	bench_set_modules(ALL);
 }
 
 static void test_valid(void **state)

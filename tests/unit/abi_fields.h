@@ -17,7 +17,8 @@
 	X(sc_ctl_msg, reason) X(sc_ctl_msg, lane) X(sc_ctl_msg, slot) X(sc_ctl_msg, lane_cnt)                        \
 	X(sc_ctl_msg, conn_cnt) X(sc_ctl_msg, buf_cnt) X(sc_ctl_msg, buf_len) X(sc_ctl_msg, sq_entries)              \
 	X(sc_ctl_msg, flags) X(sc_ctl_msg, mem_len) X(sc_ctl_msg, mem_base)                                             \
-	X(sc_steering, schema) X(sc_steering, seed) X(sc_constants, modules) X(sc_steering, cpus)                       \
+	X(sc_steering, schema) X(sc_steering, seed) X(sc_steering, list_set) X(sc_steering, cpus)                     \
+	X(sc_constants, modules)                                                                                     \
 	X(sc_service_key, family) X(sc_service_key, protocol) X(sc_service_key, port) X(sc_service_key, addr)        \
 	X(sc_service, row)                                                                                           \
 	X(sc_service_count, local) X(sc_service_count, steered) X(sc_service_count, arrived)                         \
