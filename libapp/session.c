@@ -352,9 +352,9 @@ const char *sc_engine_name(enum sc_engine engine)
 
 int sc_info(const struct sc_session *session, struct sc_info *ret_info)
 {
-	struct sc_info info = { .size = sizeof(info), .engine = session->ops->id, .lanes = session->lane_cnt };
+	struct sc_info info = { .size = ret_info->size, .engine = session->ops->id, .lanes = session->lane_cnt };
 
-	if (ret_info->size != sizeof(info))
+	if (ret_info->size < offsetof(struct sc_info, counters) || ret_info->size > sizeof(info))
 		return sc_refuse(-EINVAL, "info: size is none this libapp knows: set it to sizeof(struct sc_info)");
 	for (unsigned int i = 0; i < session->lane_cnt; i++)
 		info.cpus[i] = session->lanes[i].cpu;
@@ -366,6 +366,6 @@ int sc_info(const struct sc_session *session, struct sc_info *ret_info)
 	}
 	info.counters = session->counters;
 	memcpy(info.fallback_reason, session->fallback_reason, sizeof(info.fallback_reason));
-	*ret_info = info;
+	memcpy(ret_info, &info, info.size);
 	return 0;
 }

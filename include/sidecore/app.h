@@ -270,11 +270,11 @@ struct sc_info {
 	int cpus[16]; /* dedicated core of each lane; -1 for the local engine */
 	unsigned int segments;
 	unsigned int segments_registered; /* those that are registered buffers */
-	struct sc_counters counters;
 	char fallback_reason[160]; /* why SC_ENGINE_AUTO did not get direct; empty otherwise */
+	struct sc_counters counters; /* last: a newer library has more of them, and fills those the caller's struct has */
 };
 
-/* -EINVAL when info->size is not a size this library knows. */
+/* Fills as much as info->size says. -EINVAL when that is more than this library knows, or too little for any. */
 int sc_info(const struct sc_session *session, struct sc_info *info);
 
 /* "local", "direct" */

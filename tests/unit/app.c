@@ -564,6 +564,27 @@ static void test_idle_stops_spinning(void **state)
 	sc_close_session(server.session);
 }
 
+/* A program built when there were fewer counters gets those it knows; one of a newer library is refused. */
+static void test_info_sizes(void **state)
+{
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct sc_info info = { .size = offsetof(struct sc_info, counters.closed) };
+	struct server server;
+
+	(void)state;
+	server_open(&server, &options, echo);
+	info.counters.closed = 77;
+	assert_int_equal(sc_info(server.session, &info), 0);
+	assert_int_equal(info.lanes, 1);
+	assert_int_equal(info.size, offsetof(struct sc_info, counters.closed));
+	assert_int_equal(info.counters.closed, 77);
+	info.size = sizeof(info) + 8;
+	assert_int_equal(sc_info(server.session, &info), -EINVAL);
+	info.size = sizeof(info.size);
+	assert_int_equal(sc_info(server.session, &info), -EINVAL);
+	sc_close_session(server.session);
+}
+
 static void test_refusals(void **state)
 {
 	struct sc_options options = SC_OPTIONS_INIT;
@@ -617,7 +638,7 @@ static void test_strerror(void **state)
 		cmocka_unit_test(test_thousand), cmocka_unit_test(test_listener_close),                              \
 		cmocka_unit_test(test_own_epoll), cmocka_unit_test(test_session_close_frees_ports),                  \
 		cmocka_unit_test(test_session_close_closes_once), cmocka_unit_test(test_idle_stops_spinning),        \
-		cmocka_unit_test(test_refusals), cmocka_unit_test(test_strerror)
+		cmocka_unit_test(test_info_sizes), cmocka_unit_test(test_refusals), cmocka_unit_test(test_strerror)
 
 int main(int argc, char **argv)
 {
