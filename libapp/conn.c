@@ -41,6 +41,16 @@ static void prep_cancel(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
+/* Disconnecting is what makes TCP send a reset at once; other sockets refuse it, and are closed as ever. */
+static void prep_reset(struct sc_conn *conn, struct io_uring_sqe *sqe)
+{
+	const struct lane *lane = conn->lane;
+
+	io_uring_prep_connect(sqe, conn->file, (void *)(uintptr_t)sc_session_addr(lane->session, lane->words->unspec),
+			      sizeof(lane->words->unspec));
+	sc_lane_use_file(lane, sqe);
+}
+
 static void prep_close(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
 	if (conn->lane->descriptors)
@@ -51,7 +61,8 @@ static void prep_close(struct sc_conn *conn, struct io_uring_sqe *sqe)
 
 static void (*const prepare[])(struct sc_conn *, struct io_uring_sqe *) = {
 	prep_accept,  sc_connect_timeout_prep, sc_connect_prep, sc_recv_prep,
-	sc_send_prep, prep_shutdown,	       prep_cancel,	prep_close,
+	sc_send_prep, prep_shutdown,	       prep_cancel,	prep_reset,
+	prep_close,
 };
 static const uint16_t untracked = OP_CANCEL;
 
@@ -127,6 +138,8 @@ void sc_conn_close_step(struct sc_conn *conn)
 		sc_conn_cancel(conn, OP_RECV);
 	if (conn->connecting)
 		sc_connect_abort(conn);
+	if (conn->close_reset)
+		sc_conn_want(conn, OP_RESET);
 	sc_conn_want(conn, OP_CLOSE);
 }
 
@@ -143,6 +156,7 @@ static void complete_accept(struct sc_conn *conn, int res, struct sink *sink)
 	struct sc_listener *listener = conn->listener;
 	struct lane *lane = conn->lane;
 
+	conn->accepted = res >= 0;
 	sc_listener_accepted(listener, lane, res < 0 ? res : 0);
 	if (res < 0) {
 		sc_lane_conn_put(conn);
@@ -160,6 +174,7 @@ static void close_end(struct sc_conn *conn, struct sink *sink)
 	if (!conn->close_asked || conn->want || conn->inflight || conn->close_told)
 		return;
 	conn->close_told = true;
+	sc_listener_left(conn);
 	conn->lane->session->counters.closed++;
 	sc_event_add(sink, SC_EVENT_CLOSED, conn);
 	sc_conn_recycle(conn);
@@ -201,7 +216,9 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 
 void sc_close(struct sc_conn *conn, unsigned int flags)
 {
-	if (flags & SC_CLOSE_NOW && conn->send_head) {
+	bool now = flags & (SC_CLOSE_NOW | SC_CLOSE_RESET);
+
+	if (now && conn->send_head) {
 		if (conn->inflight & OP_SEND) {
 			sc_conn_cancel(conn, OP_SEND); /* those behind the first fail after it, in order */
 		} else {
@@ -211,7 +228,8 @@ void sc_close(struct sc_conn *conn, unsigned int flags)
 		}
 	}
 	conn->closing = true;
-	conn->close_now |= flags & SC_CLOSE_NOW;
+	conn->close_now |= now;
+	conn->close_reset |= !!(flags & SC_CLOSE_RESET);
 	sc_conn_close_step(conn);
 }
 

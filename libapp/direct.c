@@ -24,7 +24,6 @@
 #include "session.h"
 
 enum { CHECK_MS = 10, GOODBYE_MS = 500, EPOLL_EVENTS = 8, MARKER_QUEUE = 8, SPIN_MIN_US = 5 };
-#define MARKER_TAG (~1ULL) /* of no connection: dispatch ignores it */
 
 #define PATH_SYSTEM "/run/sidecore/ringsvc.sock"
 
@@ -281,6 +280,19 @@ static int direct_segment_add(struct sc_segment *segment)
 	return map_err;
 }
 
+static int direct_file_take(struct lane *lane, int descriptor)
+{
+	struct sc_ctl_msg msg = { .type = SC_CTL_FILE_TAKE, .slot = (__u32)descriptor };
+	unsigned int cnt = 1;
+	int fd = -1, err = sc_control_call(lane->session->control, &msg, -1, &fd, &cnt);
+
+	if (err && cnt)
+		(void)close(fd);
+	if (err || msg.status)
+		return err ? err : msg.status;
+	return cnt ? fd : -EPROTO;
+}
+
 static int kick(struct lane *lane)
 {
 	struct sc_ctl_msg msg = { .type = SC_CTL_KICK, .lane = lane->idx };
@@ -455,10 +467,11 @@ static bool marker_set(struct lane *lane)
 	sqe = io_uring_get_sqe(&lane->ring);
 	if (!sqe)
 		return false;
-	io_uring_prep_write(sqe, SC_SLOT_COMPLETION, (void *)(uintptr_t)sc_session_addr(lane->session, lane->one),
-			    sizeof(*lane->one), 0);
+	io_uring_prep_write(sqe, SC_SLOT_COMPLETION,
+			    (void *)(uintptr_t)sc_session_addr(lane->session, &lane->words->one),
+			    sizeof(lane->words->one), 0);
 	sqe->flags |= IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
-	io_uring_sqe_set_data64(sqe, MARKER_TAG);
+	io_uring_sqe_set_data64(sqe, SC_TAG_NOBODY);
 	lane->marker_pending = true;
 	return true;
 }
@@ -541,6 +554,7 @@ const struct engine_ops sc_engine_direct = {
 	.open = direct_open,
 	.close = direct_close,
 	.file_add = direct_file_add,
+	.file_take = direct_file_take,
 	.segment_add = direct_segment_add,
 	.segment_del = direct_segment_del,
 	.submit = direct_submit,

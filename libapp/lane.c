@@ -168,7 +168,9 @@ static void dispatch(struct lane *lane, const struct io_uring_cqe *cqe, struct s
 		return;
 	}
 	if (!op) {
-		if (idx < LISTENERS_MAX)
+		if (gen == FILE_INSTALL)
+			sc_file_unwanted(lane, cqe->res);
+		else if (idx < LISTENERS_MAX)
 			sc_listener_complete(&lane->session->listeners[idx], lane, gen);
 		return;
 	}

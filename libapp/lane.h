@@ -26,9 +26,13 @@ enum conn_op {
 	OP_SEND = 1U << 4,
 	OP_SHUTDOWN = 1U << 5,
 	OP_CANCEL = 1U << 6, /* of the operations in sc_conn.cancel, one request each */
-	OP_CLOSE = 1U << 7,
+	OP_RESET = 1U << 7, /* after the cancels, before the close */
+	OP_CLOSE = 1U << 8,
 };
 enum { OPS_MAX = 16 };
+
+/* user_data of what nobody waits for. */
+#define SC_TAG_NOBODY (~1ULL)
 
 /*
  * user_data of a connection's request is its entry in 32 bits, its generation in 24, and the operation's bit counted from 1 in
@@ -71,6 +75,12 @@ struct send_scratch {
 	struct iovec piece[SEND_PIECES];
 };
 
+/* What requests of a lane point to, always the same. */
+struct lane_words {
+	uint64_t one; /* what a marker writes */
+	uint64_t unspec[2]; /* an address of AF_UNSPEC */
+};
+
 struct sc_conn {
 	struct lane *lane;
 	union {
@@ -98,6 +108,8 @@ struct sc_conn {
 	bool close_now : 1; /* SC_CLOSE_NOW: a short send is not gone on with */
 	bool close_asked : 1; /* CLOSE wanted, in flight or done */
 	bool close_told : 1; /* SC_EVENT_CLOSED delivered */
+	bool close_reset : 1; /* SC_CLOSE_RESET */
+	bool accepted : 1; /* by `listener`, which counts it */
 	bool connecting : 1; /* sc_connect, and the outcome is not known: sends wait */
 	bool timed_out : 1; /* the connect is cancelled for that */
 };
@@ -129,11 +141,13 @@ struct lane {
 	struct send_chunk *chunks;
 	unsigned int send_cnt, send_max;
 
+	uint32_t take_seq; /* tells FILE_INSTALLs apart */
+	struct lane_words *words; /* in the channel */
+
 	/* direct engine */
 	bool shared_queue; /* its consumer looks at the tail by itself: publish at once */
 	uint32_t flushed_tail; /* SQ tail up to which the poller is known to be awake */
 	bool marker_pending; /* a marker was queued, and no wake-up of this lane has been taken since */
-	uint64_t *one; /* what a marker writes */
 	int event_fd, doorbell_fd;
 	bool doorbell_armed;
 };

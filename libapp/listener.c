@@ -34,6 +34,13 @@ static void full_note(struct sc_listener *listener, struct lane *lane, bool full
 	listener->lane[lane->idx].full = full;
 }
 
+static bool accepts_wanted(const struct sc_listener *listener, const struct lane *lane, unsigned int ahead)
+{
+	unsigned int accepts = listener->lane[lane->idx].accepts, limit = listener->lane[lane->idx].limit;
+
+	return accepts < ahead && (!limit || accepts + listener->lane[lane->idx].conns < limit);
+}
+
 /* Both or neither, so that nothing is cancelled twice. */
 static void close_fill(struct sc_listener *listener, struct lane *lane)
 {
@@ -71,9 +78,17 @@ void sc_listener_fill(struct sc_listener *listener, struct lane *lane)
 			return;
 		listener->retry_ms = 0;
 	}
-	while (listener->lane[lane->idx].accepts < ahead && (conn = sc_lane_conn_get(lane)))
+	while (accepts_wanted(listener, lane, ahead) && (conn = sc_lane_conn_get(lane)))
 		accept_one(listener, conn);
-	full_note(listener, lane, !listener->lane[lane->idx].accepts);
+	full_note(listener, lane, !listener->lane[lane->idx].accepts && accepts_wanted(listener, lane, ahead));
+}
+
+/* Its connections live on, and are nobody's. */
+static void conns_forget(const struct sc_listener *listener, const struct lane *lane)
+{
+	for (unsigned int i = 0; i < lane->conns_fresh; i++)
+		if (lane->conns[i].accepted && lane->conns[i].listener == listener)
+			lane->conns[i].accepted = false;
 }
 
 static void entry_free(struct sc_listener *listener)
@@ -81,18 +96,29 @@ static void entry_free(struct sc_listener *listener)
 	for (unsigned int i = 0; i < listener->session->lane_cnt; i++)
 		if (listener->lane[i].open || listener->lane[i].accepts)
 			return;
+	for (unsigned int i = 0; i < listener->session->lane_cnt; i++)
+		conns_forget(listener, &listener->session->lanes[i]);
 	listener->used = false;
 }
 
 void sc_listener_accepted(struct sc_listener *listener, struct lane *lane, int err)
 {
 	listener->lane[lane->idx].accepts--;
+	listener->lane[lane->idx].conns += !err;
 	if (listener->closing) {
 		entry_free(listener);
-	} else if (err && err != -ECONNABORTED && err != -EINTR) {
+	} else if (err && err != -ECONNABORTED && err != -EINTR && err != -ECANCELED) {
 		lane->session->counters.accept_failed++;
 		listener->retry_ms = sc_session_now_ms() + ACCEPT_RETRY_MS;
 	}
+}
+
+void sc_listener_left(struct sc_conn *conn)
+{
+	if (!conn->accepted)
+		return;
+	conn->accepted = false;
+	conn->listener->lane[conn->lane->idx].conns--;
 }
 
 void sc_listener_complete(struct sc_listener *listener, struct lane *lane, enum listener_op what)
@@ -105,7 +131,20 @@ void sc_listener_complete(struct sc_listener *listener, struct lane *lane, enum 
 
 /* --- the caller's side --- */
 
-static const char *hint(int err)
+static const char *unix_hint(int err)
+{
+	switch (err) {
+	case EADDRINUSE:
+		return ": remove the file if no program listens there any more (ss -lx)";
+	case EACCES:
+	case ENOENT:
+		return ": choose a folder that is there and may be written to";
+	default:
+		return "";
+	}
+}
+
+static const char *inet_hint(int err)
 {
 	switch (err) {
 	case EADDRINUSE:
@@ -134,7 +173,7 @@ static int socket_open(const struct lane *lane, const struct address *address, c
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (lane->session->lane_cnt > 1) {
+	if (lane->session->lane_cnt > 1 && address->addr.ss_family != AF_UNIX) {
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 		(void)setsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &lane->cpu, sizeof(lane->cpu));
 	}
@@ -142,7 +181,8 @@ static int socket_open(const struct lane *lane, const struct address *address, c
 	    listen(fd, backlog > 0 ? backlog : BACKLOG_DEFAULT)) {
 		err = errno;
 		(void)close(fd);
-		return sc_reason_set(-err, "%s port %u: %s%s", text, port, strerror(err), hint(err));
+		return sc_reason_set(-err, "%s port %u: %s%s", text, port, strerror(err),
+				     address->addr.ss_family == AF_UNIX ? unix_hint(err) : inet_hint(err));
 	}
 	return fd;
 }
@@ -157,24 +197,39 @@ static int port_of(int fd, struct address *address, uint16_t *ret_port)
 	return 0;
 }
 
-static int lane_listen(struct sc_listener *listener, struct lane *lane, struct address *address, const char *text,
-		       int backlog)
+static int lane_listen(struct sc_listener *listener, struct lane *lane, int fd, const char *text)
 {
 	unsigned int slot = SC_SLOT_LISTENERS + (unsigned int)(listener - lane->session->listeners);
-	int fd = socket_open(lane, address, text, listener->port, backlog), err, file;
+	int file = lane->session->ops->file_add(lane, slot, fd);
 
-	if (fd < 0)
-		return fd;
-	err = port_of(fd, address, &listener->port);
-	file = err ? err : lane->session->ops->file_add(lane, slot, fd);
-	(void)close(fd);
-	err = file < 0 ? file : 0;
-	if (err)
-		return sc_reason_set(err, "%s port %u: the engine did not take the socket: %s", text, listener->port,
-				     strerror(-err));
+	if (file < 0)
+		return sc_reason_set(file, "%s port %u: the engine did not take the socket: %s", text, listener->port,
+				     strerror(-file));
 	listener->lane[lane->idx].file = file;
 	listener->lane[lane->idx].open = true;
 	return 0;
+}
+
+/* A name of a unix socket is bound once, so its lanes share one socket. */
+static int lanes_listen(struct sc_listener *listener, struct address *address, const char *text, int backlog)
+{
+	struct sc_session *session = listener->session;
+	int fd = -1, err = 0;
+
+	for (unsigned int i = 0; i < session->lane_cnt && !err; i++) {
+		if (fd < 0)
+			fd = socket_open(&session->lanes[i], address, text, listener->port, backlog);
+		err = fd < 0 ? fd : port_of(fd, address, &listener->port);
+		if (!err)
+			err = lane_listen(listener, &session->lanes[i], fd, text);
+		if (fd >= 0 && address->addr.ss_family != AF_UNIX) {
+			(void)close(fd);
+			fd = -1;
+		}
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	return err;
 }
 
 int sc_listen(struct sc_session *session, const char *text, uint16_t port, int backlog,
@@ -196,8 +251,7 @@ int sc_listen(struct sc_session *session, const char *text, uint16_t port, int b
 		return sc_reason_set(-ENOSPC, "%s port %u: %d listeners are open already, the most a session has", text,
 				     port, LISTENERS_MAX);
 	*listener = (struct sc_listener){ .session = session, .used = true, .port = port };
-	for (unsigned int i = 0; i < session->lane_cnt && !err; i++)
-		err = lane_listen(listener, &session->lanes[i], &address, text, backlog);
+	err = lanes_listen(listener, &address, text, backlog);
 	if (err) {
 		sc_listener_close(listener);
 		return err;
@@ -209,6 +263,36 @@ int sc_listen(struct sc_session *session, const char *text, uint16_t port, int b
 uint16_t sc_listener_port(const struct sc_listener *listener)
 {
 	return listener->port;
+}
+
+/* Accepts under way that a new limit does not allow. Those that wait for a place in the queue are few, and let be. */
+static void accepts_cancel(const struct sc_listener *listener, const struct lane *lane)
+{
+	unsigned int limit = listener->lane[lane->idx].limit, accepts = listener->lane[lane->idx].accepts;
+	unsigned int all = accepts + listener->lane[lane->idx].conns, surplus = limit && all > limit ? all - limit : 0;
+
+	for (unsigned int i = 0; i < lane->conns_fresh && surplus; i++) {
+		struct sc_conn *conn = &lane->conns[i];
+
+		if (!(conn->inflight & OP_ACCEPT) || conn->listener != listener)
+			continue;
+		sc_conn_cancel(conn, OP_ACCEPT);
+		surplus--;
+	}
+}
+
+int sc_listener_set_limit(struct sc_listener *listener, unsigned int conns)
+{
+	unsigned int lane_cnt = listener->session->lane_cnt;
+
+	if (conns && conns < lane_cnt)
+		return sc_reason_set(-EINVAL, "limit of %u connections: less than one for each of %u lanes", conns,
+				     lane_cnt);
+	for (unsigned int i = 0; i < lane_cnt; i++) {
+		listener->lane[i].limit = conns / lane_cnt + (i < conns % lane_cnt);
+		accepts_cancel(listener, &listener->session->lanes[i]);
+	}
+	return 0;
 }
 
 void sc_listener_close(struct sc_listener *listener)

@@ -248,6 +248,16 @@ static int local_segment_del(struct sc_segment *segment)
 	return 0;
 }
 
+static int local_file_take(struct lane *lane, int descriptor)
+{
+	int fd;
+
+	if (!lane->descriptors)
+		return descriptor;
+	fd = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
 /* SQ flags, before the kernel is entered and takes care of what they say. */
 static unsigned int flags_look(struct sc_session *session)
 {
@@ -382,6 +392,7 @@ const struct engine_ops sc_engine_local = {
 	.open = local_open,
 	.close = local_close,
 	.file_add = local_file_add,
+	.file_take = local_file_take,
 	.segment_add = local_segment_add,
 	.segment_del = local_segment_del,
 	.submit = local_submit,

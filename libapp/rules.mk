@@ -4,7 +4,7 @@ libapp_src := $(wildcard libapp/*.c)
 libapp_libs := -luring
 
 # Programs of scenarios that run on every engine: tests/unit/NAME.c
-scenarios := app app_connect app_faults app_pressure app_scale app_segment
+scenarios := $(filter-out app_peer app_server app_service,$(basename $(notdir $(wildcard tests/unit/app*.c))))
 $(foreach s,$(scenarios),$(eval $s_src := $(addprefix tests/unit/,$s.c app_server.c app_peer.c app_service.c)))
 $(foreach s,$(scenarios),$(eval $s_libs := $(libapp) -lpthread))
 

@@ -139,8 +139,8 @@ static int lanes_init(struct sc_session *session, const struct settings *set)
 		lane->scratch = scratch + (size_t)i * conn_cnt;
 		lane->window = set->window / set->buf_len ? set->window / set->buf_len : 1;
 		lane->recv_limit *= set->window;
-		lane->one = (uint64_t *)(scratch + (size_t)session->lane_cnt * conn_cnt) + i;
-		*lane->one = 1;
+		lane->words = (struct lane_words *)(scratch + (size_t)session->lane_cnt * conn_cnt) + i;
+		*lane->words = (struct lane_words){ .one = 1 };
 		err = sc_lane_init(lane);
 	}
 	if (err)

@@ -35,6 +35,11 @@ struct engine_ops {
 	int (*segment_add)(struct sc_segment *segment);
 	/* No request uses it any more: the engine forgets it. The mapping stays. 0, or -errno with a reason. */
 	int (*segment_del)(struct sc_segment *segment);
+	/*
+	 * A descriptor of the consumer's becomes one of this process, the caller's to close. With lane->descriptors it stays
+	 * there as well. -errno.
+	 */
+	int (*file_take)(struct lane *lane, int descriptor);
 	/* Lets the consumer know of what lies in the queue. Does not block. -EOWNERDEAD: it is gone. */
 	int (*submit)(struct sc_session *session);
 	/* submit, then completions make sc_fd readable. 1: some are there already; 0; -EOWNERDEAD. */
@@ -53,6 +58,8 @@ struct sc_listener {
 	int64_t retry_ms; /* accept failed for want of resources: not before this time, 0 = no wait */
 	struct {
 		unsigned int accepts; /* outstanding */
+		unsigned int conns; /* accepted and not closed */
+		unsigned int limit; /* of both; 0: none */
 		int file; /* as requests call it */
 		bool close_wanted;
 		bool open; /* the socket is in the lane's file table */
@@ -92,7 +99,7 @@ struct sc_session {
 /* Bytes at the arena's end that the lanes' send_scratch and markers take. */
 static inline size_t sc_session_scratch_len(unsigned int lane_cnt, unsigned int conn_cnt)
 {
-	return (lane_cnt * (conn_cnt * sizeof(struct send_scratch) + sizeof(uint64_t)) + 4095) & ~(size_t)4095;
+	return (lane_cnt * (conn_cnt * sizeof(struct send_scratch) + sizeof(struct lane_words)) + 4095) & ~(size_t)4095;
 }
 
 /* true if a poll would have events. */
@@ -115,8 +122,10 @@ static inline uint64_t sc_session_addr(const struct sc_session *session, const v
 
 /* Accepts until as many are outstanding as should be. */
 void sc_listener_fill(struct sc_listener *listener, struct lane *lane);
+/* An accepted connection is closed. */
+void sc_listener_left(struct sc_conn *conn);
 /* A completion of the listener's own: of its close (what == LISTENER_CLOSE), or of a cancel that found nothing. */
-enum listener_op { LISTENER_CLOSE = 0, LISTENER_CANCEL = 1 };
+enum listener_op { LISTENER_CLOSE = 0, LISTENER_CANCEL = 1, FILE_INSTALL = 2 /* of no listener: see option.c */ };
 void sc_listener_complete(struct sc_listener *listener, struct lane *lane, enum listener_op what);
 /* An accept of this listener has ended; err: 0 or -errno. */
 void sc_listener_accepted(struct sc_listener *listener, struct lane *lane, int err);
@@ -135,6 +144,9 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 void sc_conn_broke(struct sc_conn *conn);
 /* A send has ended: goes on with a close that waited for the last. */
 void sc_conn_close_step(struct sc_conn *conn);
+
+/* A FILE_INSTALL that nobody waited for until its end. */
+void sc_file_unwanted(struct lane *lane, int res);
 
 void sc_connect_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
 void sc_connect_timeout_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);

@@ -41,6 +41,7 @@ static struct sc_ctl_msg used_fields(const struct sc_ctl_msg *msg)
 		used.mem_len = msg->mem_len;
 		break;
 	case SC_CTL_SEGMENT_DEL:
+	case SC_CTL_FILE_TAKE:
 		used.slot = msg->slot;
 		break;
 	}
@@ -58,7 +59,7 @@ int sc_request_check(const struct sc_ctl_msg *msg, unsigned int fd_cnt, enum sc_
 		*ret_reason = SC_REFUSED_VERSION;
 		return -EPROTO;
 	}
-	if (msg->type < SC_CTL_HELLO || msg->type > SC_CTL_SEGMENT_DEL)
+	if (msg->type < SC_CTL_HELLO || msg->type > SC_CTL_FILE_TAKE)
 		return -EBADMSG;
 	if (memcmp(msg, &used, sizeof(used)) || fd_cnt != (msg->type == SC_CTL_FILE_ADD))
 		return -EBADMSG;

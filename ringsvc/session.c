@@ -232,6 +232,24 @@ static bool serve_file_add(struct sc_session *session, const struct sc_cores *co
 	return !sc_ctl_send(session->ctl, &reply, sizeof(reply), NULL, 0);
 }
 
+// An app could have any socket of its engine sent to it by a request; this is the way that costs it no memory in the channel.
+static bool serve_file_take(struct sc_session *session, const struct sc_cores *cores, const struct sc_ctl_msg *msg)
+{
+	struct sc_ctl_msg reply = {
+		.magic = SC_CTL_MAGIC,
+		.version = SC_ABI_VERSION,
+		.type = SC_CTL_FILE_TAKE | SC_CTL_REPLY,
+	};
+	int fd = msg->slot, err = check_socket(fd);
+
+	if (err)
+		return !sc_ctl_reply(session->ctl, SC_CTL_FILE_TAKE, err, SC_REFUSED_NONE);
+	err = sc_ctl_send(session->ctl, &reply, sizeof(reply), &fd, 1);
+	if (!(cores->config->features & SC_CHANNEL_DESCRIPTORS))
+		(void)close(fd);
+	return !err;
+}
+
 static bool serve_kick(struct sc_session *session, const struct sc_ctl_msg *msg)
 {
 	if (msg->lane >= session->lane_cnt)
@@ -302,6 +320,8 @@ bool sc_session_serve(struct sc_session *session, struct sc_cores *cores)
 		alive = serve_hello(session, cores, &msg);
 	else if (msg.type == SC_CTL_FILE_ADD)
 		alive = serve_file_add(session, cores, &msg, &fd);
+	else if (msg.type == SC_CTL_FILE_TAKE)
+		alive = serve_file_take(session, cores, &msg);
 	else if (msg.type == SC_CTL_SEGMENT_ADD)
 		alive = serve_segment_add(session, cores, &msg);
 	else if (msg.type == SC_CTL_SEGMENT_DEL)

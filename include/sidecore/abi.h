@@ -134,6 +134,12 @@ enum sc_ctl_type {
 	SC_CTL_SEGMENT_ADD = 4,
 	/* app -> service. Uses slot, of a segment. Its memory means nothing any more. Reply: status, reason. */
 	SC_CTL_SEGMENT_DEL = 5,
+	/*
+	 * app -> service. Uses slot: a socket's descriptor in the engine, put there by a FIXED_FD_INSTALL, or one of
+	 * SC_CHANNEL_DESCRIPTORS. Reply: status; if it is 0 the packet carries the descriptor, which the engine closes in the first
+	 * case and keeps in the second.
+	 */
+	SC_CTL_FILE_TAKE = 6,
 	/* service -> app: the same type as the request, with SC_CTL_REPLY set */
 	SC_CTL_REPLY = 0x8000,
 };

@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #ifdef __cplusplus
@@ -113,6 +114,7 @@ size_t sc_segment_len(const struct sc_segment *segment);
 
 /*
  * Listens on a numeric address ("0.0.0.0", "::", "10.1.2.3") and port, with one listening socket per lane. Port 0 takes a free one.
+ * "unix:/path" and "unix:@abstract" have no port and one socket for all lanes; the file is the caller's to remove.
  * backlog 0 means 4096. At most 14 listeners per session. The socket is created here, in the caller's network
  * namespace and with its rights. Accepting begins at once and runs ahead of the application by at most 64 connections
  * per listening socket; what comes beyond waits in the backlog.
@@ -125,6 +127,13 @@ int sc_listen(struct sc_session *session, const char *address, uint16_t port, in
 
 /* The port in use. */
 uint16_t sc_listener_port(const struct sc_listener *listener);
+
+/*
+ * Lets at most conns connections of it be open at a time, divided among the lanes; 0: no limit. What comes beyond waits in the
+ * backlog. Set before the first sc_poll or sc_wait after sc_listen, it holds from the first connection on; later, connections
+ * whose accepting is under way may still exceed it. -EINVAL less than one per lane.
+ */
+int sc_listener_set_limit(struct sc_listener *listener, unsigned int conns);
 
 /* Stops accepting; connections accepted already still come as events or are closed with the session. */
 void sc_listener_close(struct sc_listener *listener);
@@ -225,11 +234,29 @@ int sc_shutdown(struct sc_conn *conn);
 
 /*
  * Closes after what was asked to be sent has gone out; with SC_CLOSE_NOW drops what has not (their SENT events tell
- * -ECANCELED). No more RECV events come. Ends with SC_EVENT_CLOSED. May be called again until then, to close now after
- * all.
+ * -ECANCELED). SC_CLOSE_RESET is SC_CLOSE_NOW, and TCP drops what it has not sent either and resets the peer. No more RECV
+ * events come. Ends with SC_EVENT_CLOSED. May be called again until then, to close now after all.
  */
-enum sc_close_flag { SC_CLOSE_NOW = 1U << 0 };
+enum sc_close_flag { SC_CLOSE_NOW = 1U << 0, SC_CLOSE_RESET = 1U << 1 };
 void sc_close(struct sc_conn *conn, unsigned int flags);
+
+/*
+ * As the system calls, on a connection's socket until sc_close, whichever process has it; a descriptor comes here for the
+ * time of the call. They talk to the engine and may block some milliseconds, a second at most on the local engine, 5 if the service
+ * does not answer. They hand over requests as sc_poll does: call sc_arm after them, not before.
+ *
+ * -errno of the system call; -EBADF after sc_close; -EBUSY too many events wait: call sc_poll first; -ETIMEDOUT; -EOWNERDEAD
+ * the engine is gone.
+ */
+int sc_setsockopt(struct sc_conn *conn, int level, int name, const void *value, socklen_t len);
+int sc_getsockopt(struct sc_conn *conn, int level, int name, void *value, socklen_t *len);
+int sc_getsockname(struct sc_conn *conn, struct sockaddr *addr, socklen_t *len);
+int sc_getpeername(struct sc_conn *conn, struct sockaddr *addr, socklen_t *len);
+
+/* The same for the listening sockets: set on all lanes', got from the first. */
+int sc_listener_setsockopt(struct sc_listener *listener, int level, int name, const void *value, socklen_t len);
+int sc_listener_getsockopt(struct sc_listener *listener, int level, int name, void *value, socklen_t *len);
+int sc_listener_getsockname(struct sc_listener *listener, struct sockaddr *addr, socklen_t *len);
 
 /* A word of the caller's own; NULL at first. */
 void sc_conn_set_data(struct sc_conn *conn, void *data);

@@ -62,9 +62,11 @@ static void scribble(char *mem, size_t len, struct chance *chance)
 static void forge(struct io_uring_sqe *sqe, const struct session *session, struct chance *chance)
 {
 	static const __u8 ops[] = {
-		IORING_OP_NOP,	    IORING_OP_ACCEPT,  IORING_OP_SEND,	   IORING_OP_SENDMSG,	   IORING_OP_SEND_ZC,
-		IORING_OP_RECV,	    IORING_OP_CLOSE,   IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
-		IORING_OP_MSG_RING, IORING_OP_CONNECT, IORING_OP_TIMEOUT,
+		IORING_OP_NOP,	    IORING_OP_ACCEPT,		IORING_OP_SEND,
+		IORING_OP_SENDMSG,  IORING_OP_SEND_ZC,		IORING_OP_RECV,
+		IORING_OP_CLOSE,    IORING_OP_SHUTDOWN,		IORING_OP_ASYNC_CANCEL,
+		IORING_OP_POLL_ADD, IORING_OP_MSG_RING,		IORING_OP_CONNECT,
+		IORING_OP_TIMEOUT,  IORING_OP_FIXED_FD_INSTALL,
 	};
 
 	scribble((char *)sqe, sizeof(*sqe), chance);
@@ -370,6 +372,30 @@ static void odd_files(struct session *session, struct chance *chance)
 	session_reply(session);
 }
 
+/* A descriptor that the engine did not get from an app. */
+static bool engines_own(int fd)
+{
+	socklen_t len = sizeof(int);
+	int type;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) || (type != SOCK_STREAM && type != SOCK_DGRAM);
+}
+
+static void taken_files(struct session *session, struct chance *chance)
+{
+	struct sc_ctl_msg msg = session_message(SC_CTL_FILE_TAKE);
+	int fd;
+
+	msg.slot = chance_below(chance, 4) ? chance_below(chance, ENGINE_FDS) : chance_odd_number(chance);
+	session_send(session, &msg, sizeof(msg), NULL, 0);
+	fd = session_take(session);
+	if (fd < 0)
+		return;
+	if (engines_own(fd))
+		succeeded = "taking a descriptor of the engine's own";
+	(void)close(fd);
+}
+
 /* Added, written to, taken away while requests may use them, never, or twice. Few are real: memory is the machine's. */
 static void odd_segments(struct session *session, struct chance *chance)
 {
@@ -437,6 +463,8 @@ static void (*const with_channel[])(struct session *, struct chance *) = {
 	odd_files,
 	deafened,
 	stolen_handover,
+	taken_files,
+	taken_files,
 	odd_segments,
 	odd_segments,
 	kick_flood,

@@ -63,22 +63,48 @@ static void take_channel(struct session *session, const struct msghdr *hdr, cons
 	memcpy(&session->header, mem, sizeof(session->header));
 }
 
+/* false: the session is over. */
+static bool receive(struct session *session, struct msghdr *hdr, union control *control, struct sc_ctl_msg *reply)
+{
+	struct iovec iov = { .iov_base = reply, .iov_len = sizeof(*reply) };
+
+	*hdr = (struct msghdr){
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control->bytes,
+		.msg_controllen = sizeof(control->bytes),
+	};
+	if (recvmsg(session->ctl, hdr, MSG_CMSG_CLOEXEC) > 0)
+		return true;
+	session_close(session);
+	return false;
+}
+
 void session_reply(struct session *session)
 {
 	struct sc_ctl_msg reply = { 0 };
-	struct iovec iov = { .iov_base = &reply, .iov_len = sizeof(reply) };
 	union control control;
-	struct msghdr hdr = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
+	struct msghdr hdr;
 
-	if (recvmsg(session->ctl, &hdr, MSG_CMSG_CLOEXEC) <= 0)
-		session_close(session);
-	else
+	if (receive(session, &hdr, &control, &reply))
 		take_channel(session, &hdr, &reply);
+}
+
+int session_take(struct session *session)
+{
+	struct sc_ctl_msg reply = { 0 };
+	struct cmsghdr *cmsg;
+	union control control;
+	struct msghdr hdr;
+	int fd;
+
+	if (!receive(session, &hdr, &control, &reply))
+		return -1;
+	cmsg = CMSG_FIRSTHDR(&hdr);
+	if (reply.type != (SC_CTL_FILE_TAKE | SC_CTL_REPLY) || !cmsg || cmsg->cmsg_type != SCM_RIGHTS)
+		return -1;
+	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
+	return fd;
 }
 
 struct sc_ctl_msg session_message(enum sc_ctl_type type)

@@ -30,6 +30,9 @@ void session_send(const struct session *session, const void *data, size_t len, c
 /* Takes one reply if it comes within a fifth of a second, and the channel if the reply brings one. */
 void session_reply(struct session *session);
 
+/* The same for a reply to SC_CTL_FILE_TAKE: the descriptor that it brings, or -1. */
+int session_take(struct session *session);
+
 /* A message of this type, all else zero. */
 struct sc_ctl_msg session_message(enum sc_ctl_type type);
 

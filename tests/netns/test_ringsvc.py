@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
@@ -27,7 +28,7 @@ PROGRAM = BUILD / "bin" / "sidecore-ringsvc"
 NOBODY = 65534
 
 MAGIC, VERSION = 0x4C544353, 2
-HELLO, FILE_ADD, KICK, SEGMENT_ADD, SEGMENT_DEL, REPLY = 1, 2, 3, 4, 5, 0x8000
+HELLO, FILE_ADD, KICK, SEGMENT_ADD, SEGMENT_DEL, FILE_TAKE, REPLY = 1, 2, 3, 4, 5, 6, 0x8000
 NONE, WRONG_VERSION, MALFORMED, LIMIT, ENGINES, SESSIONS, MEMLOCK, _MEMORY, _RING, _CPU, IDENTITY = range(11)
 FIELDS = ("magic version type status reason lane slot lane_cnt conn_cnt buf_cnt buf_len sq_entries "
           "flags mem_len mem_base").split()
@@ -38,7 +39,7 @@ LANE_FIELDS = ("sqes_off buf_ring_off bufs_off sq_head_off sq_tail_off sq_flags_
                "cq_flags_off cqes_off sq_entries cq_entries buf_cnt buf_len cpu ring").split()
 F_GET_SEALS, SEALS = 1034, 0x1 | 0x2 | 0x4  # SEAL, SHRINK, GROW
 NEED_WAKEUP = 1
-OP_NOP, OP_ACCEPT, OP_OPENAT, OP_SEND, OP_RECV, OP_MSG_RING = 0, 13, 18, 26, 27, 40
+OP_NOP, OP_ACCEPT, OP_OPENAT, OP_SEND, OP_RECV, OP_MSG_RING, OP_FIXED_FD_INSTALL = 0, 13, 18, 26, 27, 40, 54
 MSG_SEND_FD, FILE_INDEX_ALLOC = 1, 0xFFFFFFFF
 THREADS = 1  # flag of HELLO
 FIXED_FILE, IO_LINK, BUFFER_SELECT = 1 << 0, 1 << 2, 1 << 5
@@ -803,6 +804,29 @@ def test_second_hello_and_stray_descriptors(service):
     assert wait_until(lambda: len(os.listdir(f"/proc/{engine}/fd")) == 6)  # stdio, broker, loop, anchor
 
 
+def test_only_sockets_of_apps_are_taken(service):
+    app = App(service.path)
+    app.hello()
+    engine, = service.engines()
+    before = os.listdir(f"/proc/{engine}/fd")
+    refused_with = set()
+    for number in [int(name) for name in before] + [len(before) + 10, 0x7FFFFFFF, 0xFFFFFFFF]:
+        with pytest.raises(Refused) as refused:
+            app.call(message(FILE_TAKE, slot=number))
+        refused_with.add(refused.value.args[0])
+    assert refused_with == {-errno.ENOTSOCK, -errno.ESOCKTNOSUPPORT}  # no socket; the sockets to broker and app
+    with socket.socket() as sock:
+        app.file_add(sock, SLOT_CONNS)
+        app.submit(request(OP_FIXED_FD_INSTALL, flags=FIXED_FILE, fd=SLOT_CONNS, user_data=3))
+        number = app.complete(3)
+        assert number >= 0
+        _, (taken,) = app.call(message(FILE_TAKE, slot=number))
+        assert os.fstat(taken).st_ino == os.fstat(sock.fileno()).st_ino
+        os.close(taken)
+    assert os.listdir(f"/proc/{engine}/fd") == before  # it is closed there
+    app.close()
+
+
 def test_random_messages(service):
     rng = random.Random(20021)
     honest = App(service.path)
@@ -811,7 +835,7 @@ def test_random_messages(service):
         app = App(service.path)
         if rng.random() < 0.5:
             app.hello(conn_cnt=16, buf_cnt=16, sq_entries=64, mem_len=4096)
-        data = bytearray(message(rng.choice((HELLO, FILE_ADD, KICK, SEGMENT_ADD, SEGMENT_DEL)), lane=rng.choice((0, 1, 1 << 31))))
+        data = bytearray(message(rng.choice((HELLO, FILE_ADD, KICK, SEGMENT_ADD, SEGMENT_DEL, FILE_TAKE)), lane=rng.choice((0, 1, 1 << 31))))
         for _ in range(rng.randrange(6)):
             data[rng.randrange(len(data))] = rng.randrange(256)
         data = bytes(data)[:rng.choice((64, 64, 64, rng.randrange(1, 64)))]

@@ -20,7 +20,18 @@ static int fake_file_add(struct lane *lane, unsigned int slot, int fd)
 	return fd < 0 ? -EBADF : (int)slot;
 }
 
-static const struct engine_ops fake_ops = { .file_add = fake_file_add, .submit = fake_submit };
+static int fake_file_take(struct lane *lane, int descriptor)
+{
+	(void)lane;
+	(void)descriptor;
+	return -EBADF;
+}
+
+static const struct engine_ops fake_ops = {
+	.file_add = fake_file_add,
+	.file_take = fake_file_take,
+	.submit = fake_submit,
+};
 
 static void ring_init(struct fake *fake)
 {
@@ -43,7 +54,7 @@ static void ring_init(struct fake *fake)
 int fake_open(void **state)
 {
 	struct fake *fake = calloc(1, sizeof(*fake));
-	size_t bufs = BUFS << BUF_SHIFT, scratch = CONNS * sizeof(struct send_scratch);
+	size_t bufs = BUFS << BUF_SHIFT, scratch = CONNS * sizeof(struct send_scratch) + sizeof(struct lane_words);
 
 	fake->session.mem_len = 4096 + bufs + ARENA + scratch;
 	fake->session.mem = aligned_alloc(4096, (fake->session.mem_len + 4095) & ~(size_t)4095);
@@ -63,6 +74,7 @@ int fake_open(void **state)
 	fake->lane.recv_limit = 1000;
 	fake->lane.conn_cnt = CONNS;
 	fake->lane.scratch = (struct send_scratch *)(fake->session.mem + 4096 + bufs + ARENA);
+	fake->lane.words = (struct lane_words *)(fake->lane.scratch + CONNS);
 	assert_int_equal(sc_lane_init(&fake->lane), 0);
 	fake->session.listeners[0] = (struct sc_listener){ .session = &fake->session, .used = true };
 	fake->session.listeners[0].lane[0].open = true;

@@ -39,7 +39,7 @@ static const struct bad_field {
 	BAD(SC_CTL_HELLO, magic, 0),
 	BAD(SC_CTL_HELLO, magic, SC_CHANNEL_MAGIC),
 	BAD(SC_CTL_HELLO, type, 0),
-	BAD(SC_CTL_HELLO, type, SC_CTL_SEGMENT_DEL + 1),
+	BAD(SC_CTL_HELLO, type, SC_CTL_FILE_TAKE + 1),
 	BAD(SC_CTL_HELLO, type, SC_CTL_HELLO | SC_CTL_REPLY),
 	{ "version 0", SC_CTL_HELLO, FIELD(version), 0, -EPROTO, SC_REFUSED_VERSION },
 	{ "version + 1", SC_CTL_KICK, FIELD(version), SC_ABI_VERSION + 1, -EPROTO, SC_REFUSED_VERSION },
@@ -66,6 +66,8 @@ static const struct bad_field {
 	BAD(SC_CTL_SEGMENT_ADD, mem_base, 1),
 	BAD(SC_CTL_SEGMENT_DEL, lane, 1),
 	BAD(SC_CTL_SEGMENT_DEL, mem_len, 1),
+	BAD(SC_CTL_FILE_TAKE, lane, 1),
+	BAD(SC_CTL_FILE_TAKE, flags, 1),
 #undef BAD
 };
 
@@ -87,12 +89,16 @@ static void test_bad_fields(void **state)
 static void test_good_messages(void **state)
 {
 	struct sc_ctl_msg hello = good(SC_CTL_HELLO), add = good(SC_CTL_FILE_ADD), kick = good(SC_CTL_KICK);
+	struct sc_ctl_msg take = good(SC_CTL_FILE_TAKE);
 	struct sc_ctl_msg segment_add = good(SC_CTL_SEGMENT_ADD), segment_del = good(SC_CTL_SEGMENT_DEL);
 	enum sc_refusal reason;
 
 	(void)state;
 	segment_add.slot = segment_del.slot = ~0U;
 	segment_add.mem_len = ~0ULL;
+	take.slot = ~0U;
+	assert_int_equal(sc_request_check(&take, 0, &reason), 0);
+	assert_int_equal(sc_request_check(&take, 1, &reason), -EBADMSG);
 	assert_int_equal(sc_request_check(&segment_add, 0, &reason), 0);
 	assert_int_equal(sc_request_check(&segment_del, 0, &reason), 0);
 	hello.lane_cnt = hello.conn_cnt = hello.buf_cnt = hello.buf_len = hello.sq_entries = ~0U;
