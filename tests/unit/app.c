@@ -522,7 +522,7 @@ static void test_session_close_frees_ports(void **state)
 		server_open(&server, &options, echo);
 		sc_listener_close(server.listener);
 		/* the poller lets go of what it held just after it has said so */
-		for (int try = 0; try < 20; try++) {
+		for (int try = 0; try < 2000; try++) {
 			err = sc_listen(server.session, "127.0.0.1", port, 0, &server.listener);
 			if (err != -EADDRINUSE)
 				break;
