@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "inbox.h"
 #include "session.h"
 
 /* --- requests --- */
@@ -120,6 +121,13 @@ void sc_conn_cancel(struct sc_conn *conn, enum conn_op victim)
 	sc_conn_want(conn, OP_CANCEL);
 }
 
+void sc_conn_cancel_not(struct sc_conn *conn, enum conn_op victim)
+{
+	conn->cancel &= (uint16_t)~victim;
+	if (!conn->cancel)
+		conn->want &= (uint16_t)~OP_CANCEL;
+}
+
 void sc_conn_broke(struct sc_conn *conn)
 {
 	if (!conn->broken && !conn->closing)
@@ -176,7 +184,8 @@ static void close_end(struct sc_conn *conn, struct sink *sink)
 	conn->close_told = true;
 	sc_listener_left(conn);
 	conn->lane->session->counters.closed++;
-	sc_event_add(sink, SC_EVENT_CLOSED, conn);
+	if (!conn->untold)
+		sc_event_add(sink, SC_EVENT_CLOSED, conn);
 	sc_conn_recycle(conn);
 }
 
@@ -227,6 +236,8 @@ void sc_close(struct sc_conn *conn, unsigned int flags)
 			conn->send_head = NULL;
 		}
 	}
+	if (!conn->closing && (conn->inbox || conn->lane->session->store.cnt))
+		sc_inbox_close(conn);
 	conn->closing = true;
 	conn->close_now |= now;
 	conn->close_reset |= !!(flags & SC_CLOSE_RESET);

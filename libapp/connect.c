@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "inbox.h"
 #include "reason.h"
 #include "session.h"
 
@@ -61,6 +62,8 @@ static void connect_fail(struct sc_conn *conn, int err)
 {
 	conn->recv_ended = true;
 	conn->send_ended = true;
+	if (conn->inbox)
+		sc_inbox_end(conn, err);
 	sc_sends_fail(conn, conn->send_head, err);
 	conn->send_head = NULL;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inbox.h"
 #include "session.h"
 
 struct send_chunk {
@@ -50,6 +51,7 @@ void sc_lane_exit(struct lane *lane)
 		lane->chunks = chunk->next;
 		free(chunk);
 	}
+	sc_inbox_exit(lane);
 	free(lane->conns);
 	lane->conns = NULL;
 }
@@ -140,20 +142,28 @@ void sc_lane_buf_put(struct lane *lane, void *data)
 	lane->bufs_held--;
 }
 
+void sc_lane_send_tell(struct lane *lane, struct send *send, int result, struct sink *sink)
+{
+	struct sc_event *event;
+
+	if (send->job) {
+		sc_job_end(send->job, result);
+	} else {
+		event = sc_event_add(sink, SC_EVENT_SENT, send->conn);
+		event->tag = send->tag;
+		event->result = result;
+	}
+	sc_lane_send_put(lane, send);
+	lane->session->counters.send_events++;
+}
+
 static void reap_done(struct lane *lane, struct sink *sink)
 {
 	while (lane->done_head && sink->cnt < sink->max) {
 		struct send *send = lane->done_head;
 
-		sink->events[sink->cnt++] = (struct sc_event){
-			.type = SC_EVENT_SENT,
-			.conn = send->conn,
-			.tag = send->tag,
-			.result = send->result,
-		};
 		lane->done_head = send->next;
-		sc_lane_send_put(lane, send);
-		lane->session->counters.send_events++;
+		sc_lane_send_tell(lane, send, send->result, sink);
 	}
 }
 

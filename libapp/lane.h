@@ -59,10 +59,12 @@ static inline uint32_t sc_tag_idx(uint64_t tag)
 struct send {
 	struct send *next;
 	struct sc_conn *conn;
+	struct sc_job *job; /* who is told, instead of an event; NULL: an event with the tag */
 	uint64_t tag;
 	size_t len; /* of the whole */
 	size_t left; /* not yet sent */
 	int result;
+	bool cancelled; /* by its job: what has gone out is all that does */
 	uint8_t piece_cnt;
 	uint8_t segment_cnt;
 	uint8_t segment[SEND_PIECES]; /* that pieces lie in, segment_cnt of them */
@@ -89,6 +91,7 @@ struct sc_conn {
 	};
 	void *data;
 	struct sc_conn *next; /* of the free list, or of the lane's todo list */
+	struct inbox *inbox; /* receives by jobs; NULL: by events */
 	struct send *send_head, *send_tail; /* the head is in flight, or about to be */
 	int file; /* slot of the lane's file table, or descriptor; -1: none */
 	uint32_t gen;
@@ -110,6 +113,7 @@ struct sc_conn {
 	bool close_told : 1; /* SC_EVENT_CLOSED delivered */
 	bool close_reset : 1; /* SC_CLOSE_RESET */
 	bool accepted : 1; /* by `listener`, which counts it */
+	bool untold : 1; /* the caller does not know of it: no SC_EVENT_CLOSED */
 	bool connecting : 1; /* sc_connect, and the outcome is not known: sends wait */
 	bool timed_out : 1; /* the connect is cancelled for that */
 };
@@ -126,6 +130,7 @@ struct lane {
 	unsigned int buf_cnt, buf_shift;
 	unsigned int bufs_held; /* taken by the kernel and not yet given back */
 	unsigned int bufs_added; /* given back and not yet published */
+	struct kept *kept; /* buf_cnt; NULL: no connection ever received by jobs */
 	unsigned int window; /* buffers a connection may hold */
 	unsigned int recv_limit; /* bytes after which the kernel ends a multishot receive; 0: it can't */
 
@@ -193,7 +198,9 @@ void sc_lane_todo_add(struct sc_conn *conn);
 /* NULL when there are too many. */
 struct send *sc_lane_send_get(struct lane *lane);
 void sc_lane_send_put(struct lane *lane, struct send *send);
-/* The send ends with this result, told by the next reap. */
+/* The send ends: tells its job or makes an event, for which there is room. */
+void sc_lane_send_tell(struct lane *lane, struct send *send, int result, struct sink *sink);
+/* The same by the next reap. */
 void sc_lane_send_done(struct lane *lane, struct send *send, int result);
 
 /* Lets the kernel have what was put back. */
@@ -210,6 +217,12 @@ static inline void sc_barrier_full(void)
 static inline unsigned int sc_lane_bufs_free(const struct lane *lane)
 {
 	return lane->buf_cnt - lane->bufs_held;
+}
+
+/* Too few to leave them with those that keep what they received. */
+static inline bool sc_lane_bufs_few(const struct lane *lane)
+{
+	return sc_lane_bufs_free(lane) < lane->buf_cnt / 8;
 }
 
 static inline void sc_lane_use_file(const struct lane *lane, struct io_uring_sqe *sqe)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "inbox.h"
 #include "session.h"
 
 void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
@@ -19,12 +20,11 @@ void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 
 /* --- receiving --- */
 
-/* Few buffers left: the data moves to the arena, so that a connection nobody reads from does not keep them all. */
-static void *buf_keep(struct lane *lane, void *data, size_t len)
+void *sc_recv_keep(struct lane *lane, void *data, size_t len)
 {
 	void *copy;
 
-	if (sc_lane_bufs_free(lane) >= lane->buf_cnt / 8)
+	if (!sc_lane_bufs_few(lane))
 		return data;
 	copy = sc_arena_alloc(&lane->session->arena, len);
 	if (!copy)
@@ -61,11 +61,15 @@ static void recv_data(struct sc_conn *conn, void *data, size_t len, struct sink 
 		sc_lane_buf_put(conn->lane, data);
 		return;
 	}
-	event = sc_event_add(sink, SC_EVENT_RECV, conn);
-	event->data = buf_keep(conn->lane, data, len);
-	event->len = len;
 	counters->received += len;
 	counters->recv_events++;
+	if (!conn->inbox) {
+		event = sc_event_add(sink, SC_EVENT_RECV, conn);
+		event->data = sc_recv_keep(conn->lane, data, len);
+		event->len = len;
+	} else if (!sc_inbox_data(conn, data, len)) {
+		return;
+	}
 	if (++conn->unreleased >= conn->lane->window && !conn->paused)
 		recv_pause(conn);
 }
@@ -86,7 +90,10 @@ static void recv_end(struct sc_conn *conn, int res, struct sink *sink)
 		res = -ECONNRESET;
 	if (res)
 		sc_conn_broke(conn);
-	sc_event_add(sink, res ? SC_EVENT_ERROR : SC_EVENT_RECV, conn)->result = res;
+	if (conn->inbox)
+		sc_inbox_end(conn, res);
+	else
+		sc_event_add(sink, res ? SC_EVENT_ERROR : SC_EVENT_RECV, conn)->result = res;
 }
 
 void sc_recv_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, struct sink *sink)
@@ -109,9 +116,7 @@ void sc_recv_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, stru
 		sc_recv_next(conn);
 }
 
-/* --- the caller's side --- */
-
-void sc_release(struct sc_conn *conn, void *data)
+void sc_recv_give_back(struct sc_conn *conn, void *data)
 {
 	sc_lane_buf_put(conn->lane, data);
 	assert(conn->unreleased);
@@ -120,5 +125,12 @@ void sc_release(struct sc_conn *conn, void *data)
 		conn->paused = false;
 		sc_recv_next(conn);
 	}
+}
+
+/* --- the caller's side --- */
+
+void sc_release(struct sc_conn *conn, void *data)
+{
+	sc_recv_give_back(conn, data);
 	sc_conn_recycle(conn);
 }

@@ -13,12 +13,15 @@ app_pressure_dirs := libapp
 app_faults_ldflags := $(shell sed -n 's/^FAULT\(_RING\)*[^a-z]\(void \*, \|int, \|ssize_t, \)*\([a-z_0-9]*\),.*/-Wl,--wrap=\3/p' \
 	tests/unit/app_faults.c)
 
-tests += $(scenarios) arena channel conn control random
+tests += $(scenarios) arena channel conn control job random
 arena_src := tests/unit/arena.c
 arena_objs := libapp/arena.c
 conn_src := tests/unit/conn.c tests/unit/conn_fake.c
 conn_objs := $(wildcard libapp/*.c)
 conn_libs := -luring
+job_src := tests/unit/job.c tests/unit/conn_fake.c
+job_objs := $(wildcard libapp/*.c)
+job_libs := -luring
 random_src := tests/unit/random.c tests/unit/random_app.c tests/unit/random_model.c tests/unit/random_peer.c \
 	tests/unit/random_wire.c tests/unit/app_peer.c tests/unit/app_service.c
 random_dirs := libapp

@@ -53,46 +53,90 @@ static void piece_skip(struct send *send, size_t len)
 	}
 }
 
-void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
+/* A send has gone out, or none of it: what was to come after it. */
+static void send_next(struct sc_conn *conn)
 {
-	struct send *send = conn->send_head;
-	struct sc_event *event;
-
-	if (!send)
+	if (conn->connecting)
 		return;
-	if (res > 0 && (size_t)res < send->left && conn->close_now)
-		res = -ECANCELED;
-	if (res < 0 || (size_t)res < send->left)
-		conn->send_broke = true;
-	if (res > 0 && (size_t)res < send->left) {
-		piece_skip(send, (size_t)res);
+	if (conn->send_head && conn->close_now) {
+		sc_sends_fail(conn, conn->send_head, -ECANCELED);
+		conn->send_head = NULL;
+	} else if (conn->send_head) {
 		sc_conn_want(conn, OP_SEND);
-		return;
+	} else if (conn->shut && !conn->closing) {
+		sc_conn_want(conn, OP_SHUTDOWN);
 	}
-	event = sc_event_add(sink, SC_EVENT_SENT, conn);
-	event->tag = send->tag;
-	conn->send_head = send->next;
-	if (res >= 0) {
-		event->result = (int)send->len;
-		conn->lane->session->counters.sent += send->len;
-		if (conn->send_head && conn->close_now) {
-			sc_sends_fail(conn, conn->send_head, -ECANCELED);
-			conn->send_head = NULL;
-		} else if (conn->send_head) {
-			sc_conn_want(conn, OP_SEND);
-		} else if (conn->shut && !conn->closing) {
-			sc_conn_want(conn, OP_SHUTDOWN);
-		}
-	} else {
-		event->result = res;
+}
+
+/* The send is out of the connection's list. */
+static void send_end(struct sc_conn *conn, struct send *send, int res, struct sink *sink)
+{
+	size_t gone = send->len - send->left;
+	bool cancelled = send->cancelled && res == -ECANCELED;
+
+	if (res >= 0 || (cancelled && !gone)) {
+		send_next(conn);
+	} else { /* nothing can follow what was cut off */
 		conn->send_ended = true;
-		sc_conn_broke(conn);
+		if (!cancelled)
+			sc_conn_broke(conn);
 		sc_sends_fail(conn, conn->send_head, res);
 		conn->send_head = NULL;
 	}
-	sc_lane_send_put(conn->lane, send);
-	conn->lane->session->counters.send_events++;
+	if (res >= 0)
+		res = (int)send->len;
+	else if (cancelled && gone)
+		res = (int)gone;
+	if (res > 0)
+		conn->lane->session->counters.sent += (uint64_t)res;
+	sc_lane_send_tell(conn->lane, send, res, sink);
+}
+
+void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
+{
+	struct send *send = conn->send_head;
+
+	if (!send)
+		return;
+	if (send->cancelled)
+		sc_conn_cancel_not(conn, OP_SEND); /* it would meet the next one */
+	if ((res < 0 || (size_t)res < send->left) && !(send->cancelled && (res > 0 || res == -ECANCELED)))
+		conn->send_broke = true;
+	if (res > 0 && (size_t)res < send->left) {
+		piece_skip(send, (size_t)res);
+		if (!conn->close_now && !send->cancelled) {
+			sc_conn_want(conn, OP_SEND);
+			return;
+		}
+		res = -ECANCELED;
+	}
+	conn->send_head = send->next;
+	send_end(conn, send, res, sink);
 	sc_conn_close_step(conn);
+}
+
+void sc_send_cancel(struct sc_conn *conn, struct send *send)
+{
+	struct send *before = conn->send_head;
+
+	if (before == send) {
+		send->cancelled = true;
+		if (conn->inflight & OP_SEND) {
+			sc_conn_cancel(conn, OP_SEND);
+			return;
+		}
+		conn->want &= (uint16_t)~OP_SEND;
+		sc_send_complete(conn, -ECANCELED, NULL);
+		return;
+	}
+	while (before && before->next != send)
+		before = before->next;
+	if (!before) /* it has ended, which the next reap will tell */
+		return;
+	before->next = send->next;
+	if (conn->send_tail == send)
+		conn->send_tail = before;
+	sc_lane_send_tell(conn->lane, send, -ECANCELED, NULL);
 }
 
 /* --- the caller's side --- */
@@ -156,7 +200,7 @@ static void send_add(struct sc_conn *conn, struct send *send)
 		sc_conn_want(conn, OP_SEND);
 }
 
-int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag)
+int sc_send_ask(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag, struct sc_job *job)
 {
 	struct lane *lane = conn->lane;
 	struct iovec piece[SEND_PIECES];
@@ -177,21 +221,30 @@ int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, ui
 		return sc_refuse(
 			-ENOMEM,
 			"send: as many as there may be are under way, or memory is short: wait for SC_EVENT_SENT");
+	send->job = job;
 	send->tag = tag;
 	send->len = len;
 	send->left = len;
+	send->cancelled = false;
 	send->piece_cnt = (uint8_t)cnt;
 	memcpy(send->piece, piece, cnt * sizeof(*piece));
 	segments_get(lane->session, send, segment, cnt);
+	if (job)
+		job->send = send;
 	send_add(conn, send);
 	return 0;
+}
+
+int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag)
+{
+	return sc_send_ask(conn, iov, cnt, tag, NULL);
 }
 
 int sc_send(struct sc_conn *conn, const void *data, size_t len, uint64_t tag)
 {
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
 
-	return sc_sendv(conn, &iov, 1, tag);
+	return sc_send_ask(conn, &iov, 1, tag, NULL);
 }
 
 int sc_shutdown(struct sc_conn *conn)

@@ -200,6 +200,8 @@ void sc_close_session(struct sc_session *session)
 	session->ops->close(session);
 	sc_segments_exit(session);
 	lanes_exit(session);
+	sc_store_exit(&session->store);
+	sc_jobs_exit(&session->jobs);
 	free(session->lanes);
 	free(session);
 }
@@ -236,14 +238,19 @@ static void fill(struct sc_session *session)
 		sc_lane_fill(&session->lanes[i]);
 }
 
-/* Completions that came before the loss are still told, then the loss, once. */
-static int reap(struct sc_session *session, struct sink *sink)
+static void reap(struct sc_session *session, struct sink *sink)
 {
 	for (unsigned int i = 0; i < session->lane_cnt && sink->cnt < sink->max; i++)
 		sc_lane_reap(&session->lanes[(session->next_lane + i) % session->lane_cnt], sink);
 	session->next_lane = (session->next_lane + 1) % session->lane_cnt;
 	if (sink->cnt)
 		session->quiet_ms = 0;
+}
+
+/* Completions that came before the loss are still told, then the loss, once. */
+static int reap_and_tell(struct sc_session *session, struct sink *sink)
+{
+	reap(session, sink);
 	if (!sink->cnt && session->lost && !session->lost_told && sink->max) {
 		session->lost_told = true;
 		sink->events[sink->cnt++] = (struct sc_event){ .type = SC_EVENT_LOST, .result = session->lost };
@@ -255,17 +262,24 @@ int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int ma
 {
 	struct sink sink = { .events = events, .max = max };
 
+	if (session->store.cnt)
+		sc_store_take(&session->store, &sink);
 	fill(session);
 	lose(session, session->ops->submit(session));
-	return reap(session, &sink);
+	return reap_and_tell(session, &sink);
 }
 
-bool sc_session_ready(const struct sc_session *session)
+static bool lanes_ready(const struct sc_session *session)
 {
 	for (unsigned int i = 0; i < session->lane_cnt; i++)
 		if (sc_lane_ready(&session->lanes[i]))
 			return true;
-	return session->lost && !session->lost_told;
+	return false;
+}
+
+bool sc_session_ready(const struct sc_session *session)
+{
+	return lanes_ready(session) || (session->lost && !session->lost_told);
 }
 
 /* A listener that waits for resources must be tried again though nothing completes. */
@@ -287,6 +301,28 @@ static bool told_without_wait(const struct sc_session *session)
 	return session->lost && !session->lost_told;
 }
 
+int sc_session_turn(struct sc_session *session, int timeout_ms)
+{
+	struct sink sink;
+	int err;
+
+	if (!sc_store_room(&session->store, 1, &sink)) {
+		session->counters.store_full++;
+		return sc_refuse(-ENOBUFS, "session: too many events wait to be taken: call sc_poll, then wait again");
+	}
+	fill(session);
+	if (timeout_ms && !told_without_wait(session))
+		err = session->ops->wait(session, sleep_bound(session, timeout_ms));
+	else
+		err = session->ops->submit(session);
+	lose(session, err);
+	reap(session, &sink);
+	sc_store_added(&session->store, sink.cnt);
+	if (session->lost)
+		return lanes_ready(session) ? 0 : sc_session_refuse(session);
+	return err;
+}
+
 int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int max, int timeout_ms)
 {
 	int64_t end = timeout_ms > 0 ? sc_session_now_ms() + timeout_ms : 0;
@@ -296,14 +332,14 @@ int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int ma
 		struct sink sink = { .events = events, .max = max };
 		int err;
 
-		if (!left || told_without_wait(session))
+		if (!left || session->store.cnt || told_without_wait(session))
 			return sc_poll(session, events, max);
 		if (session->lost)
 			return sc_session_refuse(session);
 		fill(session);
 		err = session->ops->wait(session, sleep_bound(session, left));
 		lose(session, err);
-		if (reap(session, &sink))
+		if (reap_and_tell(session, &sink))
 			return (int)sink.cnt;
 		if (err == -EINTR)
 			return err;
@@ -324,6 +360,8 @@ int sc_arm(struct sc_session *session)
 {
 	int ret;
 
+	if (session->store.cnt)
+		return 1;
 	if (session->lost)
 		return session->lost_told ? sc_session_refuse(session) : 1;
 	fill(session);

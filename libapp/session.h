@@ -6,8 +6,10 @@
 #include <stdbool.h>
 
 #include "arena.h"
+#include "job.h"
 #include "lane.h"
 #include "segment.h"
+#include "store.h"
 
 enum { LISTENERS_MAX = SC_SLOT_CONNS - SC_SLOT_LISTENERS };
 
@@ -92,6 +94,8 @@ struct sc_session {
 	int control; /* direct: socket to the engine */
 	int64_t quiet_ms; /* direct: since when there were no completions, 0: there were some */
 	bool armed; /* direct: sc_arm has asked for wake-ups */
+	struct store store; /* told next */
+	struct job_pool jobs;
 	struct sc_counters counters;
 	char fallback_reason[160];
 };
@@ -102,7 +106,13 @@ static inline size_t sc_session_scratch_len(unsigned int lane_cnt, unsigned int 
 	return (lane_cnt * (conn_cnt * sizeof(struct send_scratch) + sizeof(struct lane_words)) + 4095) & ~(size_t)4095;
 }
 
-/* true if a poll would have events. */
+/*
+ * Hands over what was asked for, sleeps up to timeout_ms for completions (< 0: for ever) unless there are some, and keeps what
+ * they tell for the next sc_poll. 0, -EINTR, -ENOBUFS no more can be kept, or session->lost when nothing is left to tell.
+ */
+int sc_session_turn(struct sc_session *session, int timeout_ms);
+
+/* true if there are completions, or a loss to tell. */
 bool sc_session_ready(const struct sc_session *session);
 
 /* The engine is gone: sets the reason, returns session->lost. */
@@ -138,6 +148,8 @@ void sc_conn_recycle(struct sc_conn *conn);
 void sc_conn_want(struct sc_conn *conn, enum conn_op op);
 /* Has an operation cancelled that is in flight. A cancel that succeeds is told by the end of its victim. */
 void sc_conn_cancel(struct sc_conn *conn, enum conn_op victim);
+/* What of it has not been submitted is not. */
+void sc_conn_cancel_not(struct sc_conn *conn, enum conn_op victim);
 /* A completion of op; adds at most one event. */
 void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uring_cqe *cqe, struct sink *sink);
 /* An error has ended a direction of the connection, and not because this side asked for it. */
@@ -155,6 +167,10 @@ void sc_connect_timeout_complete(struct sc_conn *conn, int res, struct sink *sin
 /* The connection closes: an attempt under way is given up. */
 void sc_connect_abort(struct sc_conn *conn);
 
+/* sc_sendv, told to the job if there is one. */
+int sc_send_ask(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag, struct sc_job *job);
+/* Ends soon: with -ECANCELED, with what had gone out already, or whole. */
+void sc_send_cancel(struct sc_conn *conn, struct send *send);
 /* The request for the connection's first send, or the rest of it. */
 void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
 void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink);
@@ -164,6 +180,10 @@ void sc_sends_fail(struct sc_conn *conn, struct send *send, int err);
 void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
 /* Asks for more unless there is a reason not to. */
 void sc_recv_next(struct sc_conn *conn);
+/* Few buffers left: the data moves to the arena, so that a connection nobody reads from does not keep them all. */
+void *sc_recv_keep(struct lane *lane, void *data, size_t len);
+/* An unreleased buffer, or copy, is none any more. */
+void sc_recv_give_back(struct sc_conn *conn, void *data);
 void sc_recv_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, struct sink *sink);
 
 #endif

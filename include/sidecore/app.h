@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #ifdef __cplusplus
@@ -258,6 +259,64 @@ int sc_listener_setsockopt(struct sc_listener *listener, int level, int name, co
 int sc_listener_getsockopt(struct sc_listener *listener, int level, int name, void *value, socklen_t *len);
 int sc_listener_getsockname(struct sc_listener *listener, struct sockaddr *addr, socklen_t *len);
 
+/* --- jobs: asking for the end of a send or receive instead of being told ------------------------------------------ */
+
+struct sc_job;
+
+/*
+ * A connection receives by events until it is told otherwise or the first receive is asked for by a job; one that
+ * sc_sync_accept returned receives by jobs. Then no more SC_EVENT_RECV and SC_EVENT_ERROR come for it: what arrives is kept
+ * for jobs, within the window. Events not taken yet change sides, too; those taken stay the caller's to release.
+ * -ENOMEM; -EBUSY jobs wait to receive; -ENOBUFS too many events are kept already; -EPIPE after sc_close; -EINVAL.
+ */
+enum sc_recv_mode { SC_RECV_BY_EVENTS, SC_RECV_BY_JOBS };
+int sc_conn_set_recv_mode(struct sc_conn *conn, enum sc_recv_mode mode);
+
+/*
+ * As sc_send, but no SC_EVENT_SENT comes: the job's result is len, or -errno. The memory must not change until then. Errors of
+ * sc_send.
+ */
+int sc_async_send(struct sc_conn *conn, const void *data, size_t len, struct sc_job **ret_job);
+
+/*
+ * Receives up to len bytes into any memory: at least one, with SC_RECV_ALL all unless the stream ends before. The job's result
+ * is the number of bytes, 0 at the end of the stream, or -errno. Receives of one connection end in order. -EINVAL no bytes, or
+ * more than 1 GiB; -ENOMEM; -EPIPE after sc_close.
+ */
+enum sc_recv_flag { SC_RECV_ALL = 1U << 0 };
+int sc_async_recv(struct sc_conn *conn, void *buf, size_t len, unsigned int flags, struct sc_job **ret_job);
+
+/*
+ * 1: the job has ended, *ret_result is set and the job is no more; 0: it has not. sc_job_wait waits up to timeout_ms (< 0: for
+ * ever). What comes for others meanwhile is kept for the next sc_poll, up to 8192 events: -ENOBUFS when there are as many;
+ * -EINTR as sc_wait. When the engine is gone, jobs that it had not ended end with the -errno of SC_EVENT_LOST.
+ */
+int sc_job_done(struct sc_job *job, ssize_t *ret_result);
+int sc_job_wait(struct sc_job *job, int timeout_ms, ssize_t *ret_result);
+
+/*
+ * The job ends soon; its end is still to be asked for. A receive ends at once, with the bytes it has or -ECANCELED. A send
+ * ends with -ECANCELED if nothing of it had gone out, and those behind it go on; else with the number of bytes that had. If
+ * that is less than all, the connection sends no more.
+ */
+void sc_job_cancel(struct sc_job *job);
+
+/*
+ * The same in one call. All wait up to timeout_ms (< 0: for ever; a signal does not end it) and answer -ETIMEDOUT then; -ENOBUFS as
+ * sc_job_wait, -errno of SC_EVENT_LOST when the engine is gone.
+ *
+ * sc_sync_send: 0 when TCP has taken all; -ETIMEDOUT: not all, and if some of it had gone out the connection sends no more.
+ * -ENOBUFS: the memory is in use until the connection is closed. sc_sync_recv: the number of bytes, 0 at the end of the
+ * stream; with SC_RECV_ALL less than len if time was over. sc_sync_accept: a new connection, receiving by jobs.
+ * sc_sync_close: as sc_close, and what has not gone out in time is dropped (-ETIMEDOUT); the connection is no more. With
+ * -ENOBUFS it is still being closed, and SC_EVENT_CLOSED comes.
+ */
+int sc_sync_send(struct sc_conn *conn, const void *data, size_t len, int timeout_ms);
+ssize_t sc_sync_recv(struct sc_conn *conn, void *buf, size_t len, unsigned int flags, int timeout_ms);
+int sc_sync_connect(struct sc_session *session, const struct sc_connect_options *options, struct sc_conn **ret_conn);
+int sc_sync_accept(struct sc_listener *listener, int timeout_ms, struct sc_conn **ret_conn);
+int sc_sync_close(struct sc_conn *conn, int timeout_ms);
+
 /* A word of the caller's own; NULL at first. */
 void sc_conn_set_data(struct sc_conn *conn, void *data);
 void *sc_conn_data(const struct sc_conn *conn);
@@ -286,8 +345,9 @@ struct sc_counters {
 	uint64_t broken; /* connections that an error ended before sc_close was called */
 	uint64_t conns_full; /* a listener could not accept: every connection of its lane was in use */
 	uint64_t accept_failed; /* an accept failed, for want of descriptors or memory; it is tried again */
-	uint64_t sends_full; /* a send was refused: too many under way, or no memory for one more */
+	uint64_t sends_full; /* a send or job was refused: too many under way, or no memory for one more */
 	uint64_t arena_full; /* sc_alloc found no such piece */
+	uint64_t store_full; /* a call could not wait: as many events as can be were kept for sc_poll */
 };
 
 struct sc_info {

@@ -88,6 +88,8 @@ int fake_close(void **state)
 	struct fake *fake = *state;
 
 	sc_lane_exit(&fake->lane);
+	sc_store_exit(&fake->session.store);
+	sc_jobs_exit(&fake->session.jobs);
 	sc_arena_exit(&fake->session.arena);
 	free(fake->session.mem);
 	free(fake);

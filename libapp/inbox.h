@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The inbox of a connection that receives by jobs: bytes that nobody asked for yet, or jobs that wait for some. */
+#ifndef LIBAPP_INBOX_H
+#define LIBAPP_INBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct lane;
+struct sc_conn;
+struct sc_job;
+
+/* Bytes just received: the waiting jobs' first. false: they took all of them, and data went back. */
+bool sc_inbox_data(struct sc_conn *conn, void *data, size_t len);
+/* No more will come; result: 0 or -errno. */
+void sc_inbox_end(struct sc_conn *conn, int result);
+void sc_inbox_cancel(struct sc_job *job);
+
+/* The connection closes: what was not told of or asked for is given back, what waits is cancelled. */
+void sc_inbox_close(struct sc_conn *conn);
+
+/* Frees what there is of inboxes; the lane's memory may be gone already. */
+void sc_inbox_exit(struct lane *lane);
+
+#endif
