@@ -20,6 +20,7 @@
 
 #include "channel.h"
 #include "control.h"
+#include "group.h"
 #include "reason.h"
 #include "session.h"
 
@@ -63,6 +64,8 @@ static void lane_open(struct lane *lane, struct sc_session *session, const struc
 	ring_init(&lane->ring, session->mem, at);
 	lane->shared_queue = true;
 	lane->flushed_tail = lane->ring.sq.sqe_tail;
+	lane->number = (unsigned int)(at - header->lane);
+	lane->ring_fd = (int)at->ring;
 	lane->cpu = (int)at->cpu;
 	lane->buf_ring = (struct io_uring_buf_ring *)(session->mem + at->buf_ring_off);
 	lane->bufs = session->mem + at->bufs_off;
@@ -88,7 +91,7 @@ static int epoll_open(struct sc_session *session)
 			goto err_close;
 	}
 	event = (struct epoll_event){ .events = EPOLLRDHUP, .data.u32 = UINT32_MAX };
-	if (epoll_ctl(epoll, EPOLL_CTL_ADD, session->control, &event))
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, session->group->control, &event))
 		goto err_close;
 	return epoll;
 
@@ -107,62 +110,79 @@ static void events_enable(struct sc_session *session, bool enable)
 		sc_barrier_full();
 }
 
-static int channel_open(struct sc_session *session, const int *fds, unsigned int fd_cnt)
+/* This one's part of the channel: lanes from `first` on, and a slice of the arena. */
+static int session_open(struct sc_session *session, const struct sc_channel *header, const int *fds, unsigned int first)
 {
-	struct sc_channel header;
-	int err;
+	unsigned int nth = first / session->lane_cnt;
 
-	session->mem = sc_channel_map(fds[0], &header, &err);
-	if (!session->mem)
-		return err;
-	err = -ENOMEM;
-	session->mem_len = header.channel_len;
-	session->base = header.base;
-	session->arena_mem = session->mem + header.arena_off;
-	session->arena_len = header.arena_len;
-	session->lane_cnt = header.lane_cnt;
-	session->lanes = calloc(header.lane_cnt, sizeof(*session->lanes));
+	session->mem = session->group->mem;
+	session->mem_len = session->group->mem_len;
+	session->base = header->base;
+	session->arena_len = header->arena_len / session->group->session_cnt & ~4095ULL;
+	session->arena_mem = session->mem + header->arena_off + nth * session->arena_len;
+	if (session->arena_len <= sc_session_scratch_len(session->lane_cnt, header->conn_cnt))
+		return -EBADMSG;
+	session->lanes = calloc(session->lane_cnt, sizeof(*session->lanes));
 	if (!session->lanes)
-		goto err_unmap;
-	err = -EBADMSG;
-	if (fd_cnt != 1 + 2U * header.lane_cnt ||
-	    header.arena_len <= sc_session_scratch_len(header.lane_cnt, header.conn_cnt))
-		goto err_free;
-	for (unsigned int i = 0; i < header.lane_cnt; i++) {
-		lane_open(&session->lanes[i], session, &header, &header.lane[i]);
-		session->lanes[i].event_fd = fds[1 + 2 * i];
-		session->lanes[i].doorbell_fd = fds[2 + 2 * i];
+		return -ENOMEM;
+	for (unsigned int i = 0; i < session->lane_cnt; i++) {
+		lane_open(&session->lanes[i], session, header, &header->lane[first + i]);
+		session->lanes[i].event_fd = fds[1 + 2 * (first + i)];
+		session->lanes[i].doorbell_fd = fds[2 + 2 * (first + i)];
 	}
 	events_enable(session, false);
 	session->fd = epoll_open(session);
-	err = session->fd;
-	if (session->fd < 0)
-		goto err_free;
-	return 0;
+	return session->fd < 0 ? session->fd : 0;
+}
 
-err_free:
+/* The descriptors of the lanes are the caller's still. */
+static void session_undo(struct sc_session *session)
+{
+	if (session->fd > 0)
+		(void)close(session->fd);
 	free(session->lanes);
-err_unmap:
-	(void)munmap(session->mem, session->mem_len);
+	session->lanes = NULL;
+}
+
+static int channel_open(struct sc_session *const *sessions, const int *fds, unsigned int fd_cnt)
+{
+	struct group *group = sessions[0]->group;
+	struct sc_channel header;
+	unsigned int each;
+	int err;
+
+	group->mem = sc_channel_map(fds[0], &header, &err);
+	if (!group->mem)
+		return err;
+	group->mem_len = header.channel_len;
+	each = header.lane_cnt / group->session_cnt;
+	err = !each || header.lane_cnt % group->session_cnt || fd_cnt != 1 + 2U * header.lane_cnt ? -EBADMSG : 0;
+	for (unsigned int i = 0; i < group->session_cnt && !err; i++) {
+		sessions[i]->lane_cnt = each;
+		err = session_open(sessions[i], &header, fds, i * each);
+	}
+	if (!err)
+		return 0;
+	for (unsigned int i = 0; i < group->session_cnt; i++)
+		session_undo(sessions[i]);
+	(void)munmap(group->mem, group->mem_len);
 	return sc_reason_set(err, "channel: %s", strerror(-err));
 }
 
-static int hello(struct sc_session *session, const struct settings *set, const char *path, int *fds,
-		 unsigned int *fd_cnt)
+static int hello(struct group *group, const struct settings *set, const char *path, int *fds, unsigned int *fd_cnt)
 {
+	unsigned int lanes = set->lanes ? set->lanes : SC_LANES_MAX;
 	struct sc_ctl_msg msg = {
 		.type = SC_CTL_HELLO,
-		.lane_cnt = set->lanes,
+		.lane_cnt = set->lanes * group->session_cnt,
 		.conn_cnt = set->conns,
 		.buf_cnt = set->bufs,
 		.buf_len = set->buf_len,
-		.mem_len = set->arena_len + sc_session_scratch_len(SC_LANES_MAX, set->conns),
+		.flags = set->threads ? SC_HELLO_THREADS : 0,
+		.mem_len = (set->arena_len + sc_session_scratch_len(lanes, set->conns)) * group->session_cnt,
 	};
-	int err;
+	int err = sc_group_call(group, &msg, -1, fds, fd_cnt);
 
-	if (set->lanes)
-		msg.mem_len = set->arena_len + sc_session_scratch_len(set->lanes, set->conns);
-	err = sc_control_call(session->control, &msg, -1, fds, fd_cnt);
 	if (err)
 		return sc_reason_set(err, "%s: no answer to the first message: %s: see the service's log", path,
 				     strerror(-err));
@@ -174,68 +194,68 @@ static int hello(struct sc_session *session, const struct settings *set, const c
 	return 0;
 }
 
-static int open_at(struct sc_session *session, const struct settings *set, const char *path)
+static int open_at(struct sc_session *const *sessions, const struct settings *set, const char *path)
 {
+	struct group *group = sessions[0]->group;
 	int fds[1 + 2 * SC_LANES_MAX], err;
 	unsigned int fd_cnt = sizeof(fds) / sizeof(*fds);
 
-	session->control = sc_control_connect(path);
-	if (session->control < 0)
-		return session->control;
-	err = hello(session, set, path, fds, &fd_cnt);
+	group->control = sc_control_connect(path);
+	if (group->control < 0)
+		return group->control;
+	err = hello(group, set, path, fds, &fd_cnt);
 	if (!err)
-		err = channel_open(session, fds, fd_cnt);
+		err = channel_open(sessions, fds, fd_cnt);
 	if (!err) {
 		(void)close(fds[0]); /* the mapping keeps the memory */
 		return 0;
 	}
 	for (unsigned int i = 0; i < fd_cnt; i++)
 		(void)close(fds[i]);
-	(void)close(session->control);
+	(void)close(group->control);
 	return err;
 }
 
 /* The user's own service, if there is one, else the system's. */
-static int direct_open(struct sc_session *session, const struct settings *set)
+static int direct_open(struct sc_session *const *sessions, const struct settings *set)
 {
 	const char *dir = secure_getenv("XDG_RUNTIME_DIR");
 	char own[sizeof(set->socket_path)];
 
 	if (set->path_given)
-		return open_at(session, set, set->socket_path);
+		return open_at(sessions, set, set->socket_path);
 	if (dir && snprintf(own, sizeof(own), "%s/sidecore/ringsvc.sock", dir) < (int)sizeof(own) &&
-	    !access(own, F_OK) && !open_at(session, set, own))
+	    !access(own, F_OK) && !open_at(sessions, set, own))
 		return 0;
-	return open_at(session, set, PATH_SYSTEM);
-}
-
-/* The service hangs up when it has taken everything back: from then on the ports are free. */
-static void goodbye(struct sc_session *session)
-{
-	struct pollfd control = { .fd = session->control, .events = POLLIN };
-
-	if (!shutdown(session->control, SHUT_WR))
-		(void)poll(&control, 1, GOODBYE_MS);
-	(void)close(session->control);
+	return open_at(sessions, set, PATH_SYSTEM);
 }
 
 static void direct_close(struct sc_session *session)
 {
-	goodbye(session);
 	for (unsigned int i = 0; i < session->lane_cnt; i++) {
 		(void)close(session->lanes[i].event_fd);
 		(void)close(session->lanes[i].doorbell_fd);
 	}
 	(void)close(session->fd);
-	(void)munmap(session->mem, session->mem_len);
+}
+
+/* The service hangs up when it has taken everything back: from then on the ports are free. */
+static void direct_end(struct group *group)
+{
+	struct pollfd control = { .fd = group->control, .events = POLLIN };
+
+	if (!shutdown(group->control, SHUT_WR))
+		(void)poll(&control, 1, GOODBYE_MS);
+	(void)close(group->control);
+	(void)munmap(group->mem, group->mem_len);
 }
 
 /* --- slow path: the control socket --- */
 
 static int direct_file_add(struct lane *lane, unsigned int slot, int fd)
 {
-	struct sc_ctl_msg msg = { .type = SC_CTL_FILE_ADD, .lane = lane->idx, .slot = slot };
-	int err = sc_control_call(lane->session->control, &msg, fd, NULL, NULL);
+	struct sc_ctl_msg msg = { .type = SC_CTL_FILE_ADD, .lane = lane->number, .slot = slot };
+	int err = sc_group_call(lane->session->group, &msg, fd, NULL, NULL);
 
 	if (err || msg.status)
 		return err ? err : msg.status;
@@ -252,7 +272,7 @@ static int segment_fail(const struct sc_ctl_msg *msg, int err)
 static int direct_segment_del(struct sc_segment *segment)
 {
 	struct sc_ctl_msg msg = { .type = SC_CTL_SEGMENT_DEL, .slot = segment->slot };
-	int err = sc_control_call(segment->session->control, &msg, -1, NULL, NULL);
+	int err = sc_group_call(segment->session->group, &msg, -1, NULL, NULL);
 
 	return err || msg.status ? segment_fail(&msg, err) : 0;
 }
@@ -261,7 +281,7 @@ static int direct_segment_add(struct sc_segment *segment)
 {
 	struct sc_ctl_msg msg = { .type = SC_CTL_SEGMENT_ADD, .slot = segment->slot, .mem_len = segment->len };
 	unsigned int fd_cnt = 1;
-	int memfd, map_err = 0, err = sc_control_call(segment->session->control, &msg, -1, &memfd, &fd_cnt);
+	int memfd, map_err = 0, err = sc_group_call(segment->session->group, &msg, -1, &memfd, &fd_cnt);
 
 	if (!err && !msg.status && !fd_cnt)
 		err = -EPROTO;
@@ -284,7 +304,7 @@ static int direct_file_take(struct lane *lane, int descriptor)
 {
 	struct sc_ctl_msg msg = { .type = SC_CTL_FILE_TAKE, .slot = (__u32)descriptor };
 	unsigned int cnt = 1;
-	int fd = -1, err = sc_control_call(lane->session->control, &msg, -1, &fd, &cnt);
+	int fd = -1, err = sc_group_call(lane->session->group, &msg, -1, &fd, &cnt);
 
 	if (err && cnt)
 		(void)close(fd);
@@ -295,16 +315,16 @@ static int direct_file_take(struct lane *lane, int descriptor)
 
 static int kick(struct lane *lane)
 {
-	struct sc_ctl_msg msg = { .type = SC_CTL_KICK, .lane = lane->idx };
-	int err = sc_control_call(lane->session->control, &msg, -1, NULL, NULL);
+	struct sc_ctl_msg msg = { .type = SC_CTL_KICK, .lane = lane->number };
+	int err = sc_group_call(lane->session->group, &msg, -1, NULL, NULL);
 
 	return err ? err : msg.status;
 }
 
-/* The service never speaks unasked: readable means it hung up. */
+/* Not by being readable: that may be an answer to another session of the group. */
 static int alive(struct sc_session *session)
 {
-	struct pollfd control = { .fd = session->control, .events = POLLIN | POLLRDHUP };
+	struct pollfd control = { .fd = session->group->control, .events = POLLRDHUP };
 
 	return poll(&control, 1, 0) > 0 ? -EOWNERDEAD : 0;
 }
@@ -553,6 +573,7 @@ const struct engine_ops sc_engine_direct = {
 	.id = SC_ENGINE_DIRECT,
 	.open = direct_open,
 	.close = direct_close,
+	.end = direct_end,
 	.file_add = direct_file_add,
 	.file_take = direct_file_take,
 	.segment_add = direct_segment_add,

@@ -121,7 +121,9 @@ struct sc_conn {
 struct lane {
 	struct io_uring ring;
 	struct sc_session *session;
-	unsigned int idx;
+	unsigned int idx; /* in the session */
+	unsigned int number; /* in the channel */
+	int ring_fd; /* what a MSG_RING of another lane calls this one */
 	int cpu;
 	bool descriptors; /* sockets are the consumer's descriptors, not slots: see SC_CHANNEL_DESCRIPTORS */
 
@@ -155,6 +157,8 @@ struct lane {
 	bool marker_pending; /* a marker was queued, and no wake-up of this lane has been taken since */
 	int event_fd, doorbell_fd;
 	bool doorbell_armed;
+
+	bool begun; /* local engine: the ring belongs to the thread that used it first */
 };
 
 /* Where events go. */

@@ -160,7 +160,8 @@ static const char *inet_hint(int err)
 
 /*
  * Several lanes share the port by SO_REUSEPORT, and SO_INCOMING_CPU makes the kernel prefer the listener of the core that
- * received the packet. With one lane SO_REUSEPORT stays off, so that a second server is told the port is taken.
+ * received the packet. Lanes are the session's, or one of each session opened together. With one in all SO_REUSEPORT stays off,
+ * so that a second server is told the port is taken.
  */
 static int socket_open(const struct lane *lane, const struct address *address, const char *text, uint16_t port,
 		       int backlog)
@@ -173,7 +174,8 @@ static int socket_open(const struct lane *lane, const struct address *address, c
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (lane->session->lane_cnt > 1 && address->addr.ss_family != AF_UNIX) {
+	if ((lane->session->lane_cnt > 1 || lane->session->group->session_cnt > 1) &&
+	    address->addr.ss_family != AF_UNIX) {
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 		(void)setsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &lane->cpu, sizeof(lane->cpu));
 	}

@@ -17,7 +17,7 @@
 #include "reason.h"
 #include "session.h"
 
-enum { SQ_ENTRIES = 1024, BUF_RING_ALIGN = 4096, GOODBYE_MS = 500, RELEASE_MS = 20, WORK_TURNS = 1024 };
+enum { SQ_ENTRIES = 1024, PAGE_LEN = 4096, GOODBYE_MS = 500, RELEASE_MS = 20, WORK_TURNS = 1024 };
 
 static int open_fail(int err, const char *what)
 {
@@ -93,35 +93,49 @@ static bool slots_release(void)
 	return released;
 }
 
-static int memory_open(struct sc_session *session, struct lane *lane, const struct settings *set)
-{
-	size_t ring_len = (set->bufs * sizeof(struct io_uring_buf) + BUF_RING_ALIGN - 1) &
-			  ~(size_t)(BUF_RING_ALIGN - 1);
-	size_t bufs_len = (size_t)set->bufs * set->buf_len;
+/* What a session takes of the group's memory: buffer ring, buffers, arena. */
+struct part {
+	size_t ring_len, bufs_len, arena_len, len;
+};
 
-	session->arena_len = set->arena_len + sc_session_scratch_len(1, set->conns);
-	session->mem_len = ring_len + bufs_len + session->arena_len;
-	session->mem = mmap(NULL, session->mem_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (session->mem == MAP_FAILED)
-		return open_fail(-ENOMEM, "memory for buffers");
+static struct part part_of(const struct settings *set)
+{
+	struct part part = {
+		.ring_len = (set->bufs * sizeof(struct io_uring_buf) + PAGE_LEN - 1) & ~(size_t)(PAGE_LEN - 1),
+		.bufs_len = (size_t)set->bufs * set->buf_len,
+		.arena_len = set->arena_len + sc_session_scratch_len(1, set->conns),
+	};
+
+	part.len = (part.ring_len + part.bufs_len + part.arena_len + PAGE_LEN - 1) & ~(size_t)(PAGE_LEN - 1);
+	return part;
+}
+
+static void lane_open(struct sc_session *session, char *mem, const struct settings *set, bool descriptors)
+{
+	struct part part = part_of(set);
+	struct lane *lane = session->lanes;
+
+	session->mem = session->group->mem;
+	session->mem_len = session->group->mem_len;
 	session->base = (uint64_t)(uintptr_t)session->mem;
-	session->arena_mem = session->mem + ring_len + bufs_len;
-	lane->buf_ring = (struct io_uring_buf_ring *)session->mem;
-	lane->bufs = session->mem + ring_len;
+	session->arena_mem = mem + part.ring_len + part.bufs_len;
+	session->arena_len = part.arena_len;
+	lane->buf_ring = (struct io_uring_buf_ring *)mem;
+	lane->bufs = mem + part.ring_len;
 	lane->buf_cnt = set->bufs;
 	lane->buf_shift = (unsigned int)__builtin_ctz(set->buf_len);
 	lane->conn_cnt = set->conns;
 	lane->cpu = -1;
 	lane->recv_limit = 1;
-	lane->descriptors = !slots_release();
-	return 0;
+	lane->descriptors = descriptors;
 }
 
 static int ring_open(struct lane *lane, const struct settings *set)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-			 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_NO_SQARRAY | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+			 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_NO_SQARRAY | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
+			 IORING_SETUP_R_DISABLED,
 		.cq_entries = pow2_above(set->bufs + 3 * set->conns + SQ_ENTRIES),
 	};
 	struct io_uring_buf_reg reg = {
@@ -133,7 +147,10 @@ static int ring_open(struct lane *lane, const struct settings *set)
 
 	if (err)
 		return open_fail(err, "io_uring_setup with deferred task work");
-	err = io_uring_register_files_sparse(&lane->ring, SC_SLOT_CONNS + set->conns);
+	lane->ring_fd = lane->ring.ring_fd;
+	err = io_uring_register_files_sparse(&lane->ring, SC_SLOT_CONNS + (set->threads ? 2 : 1) * set->conns);
+	if (!err && set->threads) /* what is handed over goes behind the slots that are dealt out here */
+		err = io_uring_register_file_alloc_range(&lane->ring, SC_SLOT_CONNS + set->conns, set->conns);
 	if (err) {
 		io_uring_queue_exit(&lane->ring);
 		return open_fail(err, "file table");
@@ -148,7 +165,6 @@ static int ring_open(struct lane *lane, const struct settings *set)
 		io_uring_queue_exit(&lane->ring);
 		return open_fail(err, "provided buffer ring");
 	}
-	(void)io_uring_register_ring_fd(&lane->ring); /* only saves time */
 	return 0;
 }
 
@@ -169,33 +185,80 @@ static int eventfd_open(struct sc_session *session, struct lane *lane)
 	return 0;
 }
 
-static int local_open(struct sc_session *session, const struct settings *set)
+static int session_open(struct sc_session *session, unsigned int nth, const struct settings *set, bool descriptors)
 {
 	struct lane *lane = calloc(1, sizeof(*lane));
 	int err;
 
 	if (!lane)
 		return open_fail(-ENOMEM, "lane");
-	err = memory_open(session, lane, set);
-	if (err)
-		goto err_free;
+	session->lanes = lane;
+	lane->number = nth;
+	lane_open(session, session->group->mem + nth * part_of(set).len, set, descriptors);
 	err = ring_open(lane, set);
 	if (err)
-		goto err_unmap;
+		goto err_free;
 	err = eventfd_open(session, lane);
 	if (err)
 		goto err_exit;
-	session->lanes = lane;
 	session->lane_cnt = 1;
 	return 0;
 
 err_exit:
 	io_uring_queue_exit(&lane->ring);
-err_unmap:
-	(void)munmap(session->mem, session->mem_len);
 err_free:
 	free(lane);
+	session->lanes = NULL;
 	return err;
+}
+
+static void session_undo(struct sc_session *session)
+{
+	io_uring_queue_exit(&session->lanes[0].ring);
+	(void)close(session->fd);
+	free(session->lanes);
+	session->lanes = NULL;
+}
+
+static int local_open(struct sc_session *const *sessions, const struct settings *set)
+{
+	struct group *group = sessions[0]->group;
+	bool descriptors = !slots_release();
+	unsigned int done;
+	int err = 0;
+
+	group->mem_len = group->session_cnt * part_of(set).len;
+	group->mem = mmap(NULL, group->mem_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (group->mem == MAP_FAILED)
+		return open_fail(-ENOMEM, "memory for buffers");
+	for (done = 0; done < group->session_cnt; done++) {
+		err = session_open(sessions[done], done, set, descriptors);
+		if (err)
+			break;
+	}
+	if (!err)
+		return 0;
+	while (done--)
+		session_undo(sessions[done]);
+	(void)munmap(group->mem, group->mem_len);
+	return err;
+}
+
+/*
+ * The ring belongs to the thread that uses it first, which need not be the one that opened it. The kernel would not let two in.
+ */
+static int begin(struct lane *lane)
+{
+	int err;
+
+	if (lane->begun)
+		return 0;
+	err = io_uring_enable_rings(&lane->ring);
+	if (err)
+		return err;
+	(void)io_uring_register_ring_fd(&lane->ring); /* only saves time */
+	lane->begun = true;
+	return 0;
 }
 
 static int local_file_add(struct lane *lane, unsigned int slot, int fd)
@@ -272,8 +335,10 @@ static int local_submit(struct sc_session *session)
 {
 	struct io_uring *ring = &session->lanes[0].ring;
 	unsigned int flags;
-	int ret;
+	int ret = begin(&session->lanes[0]);
 
+	if (ret)
+		return ret;
 	(void)io_uring_cq_eventfd_toggle(ring, false);
 	flags = flags_look(session);
 	if (!io_uring_sq_ready(ring) && !(flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
@@ -326,8 +391,10 @@ static int local_wait(struct sc_session *session, int timeout_ms)
 {
 	struct __kernel_timespec ts = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000LL };
 	struct io_uring_cqe *cqe;
-	int ret;
+	int ret = begin(&session->lanes[0]);
 
+	if (ret)
+		return ret;
 	(void)flags_look(session);
 	session->counters.sleeps++;
 	ret = io_uring_submit_and_wait_timeout(&session->lanes[0].ring, &cqe, 1, timeout_ms < 0 ? NULL : &ts, NULL);
@@ -384,13 +451,18 @@ static void local_close(struct sc_session *session)
 		descriptors_close(session);
 	io_uring_queue_exit(&session->lanes[0].ring);
 	(void)close(session->fd);
-	(void)munmap(session->mem, session->mem_len);
+}
+
+static void local_end(struct group *group)
+{
+	(void)munmap(group->mem, group->mem_len);
 }
 
 const struct engine_ops sc_engine_local = {
 	.id = SC_ENGINE_LOCAL,
 	.open = local_open,
 	.close = local_close,
+	.end = local_end,
 	.file_add = local_file_add,
 	.file_take = local_file_take,
 	.segment_add = local_segment_add,

@@ -46,7 +46,7 @@ static size_t segments_len(const struct sc_session *session)
 int sc_register_mem(struct sc_session *session, size_t len, struct sc_segment **ret_segment)
 {
 	struct sc_segment *segment;
-	unsigned int slot = 0;
+	unsigned int slot;
 	int err;
 
 	if (session->lost)
@@ -54,17 +54,19 @@ int sc_register_mem(struct sc_session *session, size_t len, struct sc_segment **
 	if (!len || len > SC_ARENA_LEN_MAX || SC_SEGMENTS_LEN_MAX - segments_len(session) < len)
 		return sc_reason_set(-EINVAL, "segment of %zu bytes: at most %llu, and %llu in all: register less", len,
 				     SC_ARENA_LEN_MAX, SC_SEGMENTS_LEN_MAX);
-	while (slot < SC_SEGMENTS_MAX && session->segments[slot])
-		slot++;
+	slot = sc_group_slot_get(session->group);
 	if (slot == SC_SEGMENTS_MAX)
 		return sc_reason_set(-ENOSPC, "segment: a session has at most %d: deregister one first",
 				     SC_SEGMENTS_MAX);
 	segment = calloc(1, sizeof(*segment));
-	if (!segment)
+	if (!segment) {
+		sc_group_slot_put(session->group, slot);
 		return sc_reason_set(-ENOMEM, "segment: out of memory");
+	}
 	*segment = (struct sc_segment){ .session = session, .slot = slot, .len = (len + 4095) & ~(size_t)4095 };
 	err = session->ops->segment_add(segment);
 	if (err) {
+		sc_group_slot_put(session->group, slot);
 		free(segment);
 		return err;
 	}
@@ -79,6 +81,7 @@ static void segment_forget(struct sc_segment *segment)
 {
 	(void)munmap(segment->mem, segment->len);
 	segment->session->segments[segment->slot] = NULL;
+	sc_group_slot_put(segment->session->group, segment->slot);
 	free(segment);
 }
 

@@ -143,66 +143,140 @@ static int lanes_init(struct sc_session *session, const struct settings *set)
 		*lane->words = (struct lane_words){ .one = 1 };
 		err = sc_lane_init(lane);
 	}
-	if (err)
-		lanes_exit(session);
 	return err;
 }
 
-static int engine_open(struct sc_session *session, const struct engine_ops *ops, const struct settings *set)
+static int engine_open(struct sc_session *const *sessions, const struct engine_ops *ops, const struct settings *set)
 {
-	int err = ops->open(session, set);
+	struct group *group = sessions[0]->group;
+	int err = ops->open(sessions, set);
 
 	if (err)
 		return err;
-	session->ops = ops;
-	err = lanes_init(session, set);
-	if (err) {
-		ops->close(session);
-		free(session->lanes);
-		return sc_reason_set(err, "session: out of memory");
+	for (unsigned int i = 0; i < group->session_cnt && !err; i++) {
+		sessions[i]->ops = ops;
+		err = lanes_init(sessions[i], set);
 	}
-	return 0;
+	if (!err)
+		return 0;
+	for (unsigned int i = 0; i < group->session_cnt; i++) {
+		ops->close(sessions[i]);
+		lanes_exit(sessions[i]);
+		free(sessions[i]->lanes);
+	}
+	ops->end(group);
+	return sc_reason_set(err, "session: out of memory");
+}
+
+static int engine_choose(struct sc_session *const *sessions, const struct settings *set)
+{
+	unsigned int cnt = sessions[0]->group->session_cnt;
+	int err;
+
+	if (set->engine == SC_ENGINE_LOCAL)
+		return engine_open(sessions, &sc_engine_local, set);
+	err = engine_open(sessions, &sc_engine_direct, set);
+	if (!err || set->engine == SC_ENGINE_DIRECT)
+		return err;
+	for (unsigned int i = 0; i < cnt; i++)
+		(void)snprintf(sessions[i]->fallback_reason, sizeof(sessions[i]->fallback_reason), "%s", sc_reason());
+	return engine_open(sessions, &sc_engine_local, set);
+}
+
+static void sessions_free(struct sc_session *const *sessions, struct group *group)
+{
+	for (unsigned int i = 0; i < group->session_cnt; i++)
+		free(sessions[i]);
+	sc_group_free(group);
+}
+
+/* sessions: places for cnt, all NULL. */
+static int sessions_open(const struct settings *set, struct sc_session **sessions, unsigned int cnt)
+{
+	struct group *group = sc_group_create(cnt);
+	int err = 0;
+
+	if (!group)
+		return sc_reason_set(-ENOMEM, "session: out of memory");
+	for (unsigned int i = 0; i < cnt; i++) {
+		sessions[i] = calloc(1, sizeof(*sessions[i]));
+		if (!sessions[i]) {
+			err = sc_reason_set(-ENOMEM, "session: out of memory");
+			break;
+		}
+		sessions[i]->group = group;
+		sessions[i]->spin_us = set->spin_us;
+		sessions[i]->spin_now_us = set->spin_us;
+	}
+	if (!err)
+		err = engine_choose(sessions, set);
+	if (err)
+		sessions_free(sessions, group);
+	return err;
 }
 
 int sc_open(const struct sc_options *options, struct sc_session **ret_session)
 {
-	struct sc_session *session;
+	struct sc_session *session = NULL;
 	struct settings set;
-	int err;
+	int err = settings_from(options, &set);
 
-	err = settings_from(options, &set);
-	if (err)
-		return err;
-	session = calloc(1, sizeof(*session));
-	if (!session)
-		return sc_reason_set(-ENOMEM, "session: out of memory");
-	session->spin_us = set.spin_us;
-	session->spin_now_us = set.spin_us;
-	err = -ENOENT;
-	if (set.engine != SC_ENGINE_LOCAL)
-		err = engine_open(session, &sc_engine_direct, &set);
-	if (set.engine == SC_ENGINE_AUTO && err)
-		(void)snprintf(session->fallback_reason, sizeof(session->fallback_reason), "%s", sc_reason());
-	if (set.engine == SC_ENGINE_LOCAL || (set.engine == SC_ENGINE_AUTO && err))
-		err = engine_open(session, &sc_engine_local, &set);
-	if (err) {
-		free(session);
-		return err;
-	}
-	*ret_session = session;
+	if (!err)
+		err = sessions_open(&set, &session, 1);
+	if (!err)
+		*ret_session = session;
+	return err;
+}
+
+static int threads_check(struct settings *set, unsigned int cnt)
+{
+	if (!cnt || cnt > SC_LANES_MAX)
+		return sc_reason_set(-EINVAL, "threads: %u, from 1 to %d share a channel: open several times for more",
+				     cnt, SC_LANES_MAX);
+	if (set->lanes > 1)
+		return sc_reason_set(-EINVAL, "option lanes: %u, but each thread has one: leave it 0", set->lanes);
+	if (set->arena_len > SC_ARENA_LEN_MAX / 2 / cnt)
+		return sc_reason_set(-EINVAL, "option arena_len: %zu bytes for each of %u threads, at most %llu in all",
+				     set->arena_len, cnt, SC_ARENA_LEN_MAX / 2);
+	set->lanes = 1;
+	set->threads = true;
 	return 0;
+}
+
+int sc_open_threads(const struct sc_options *options, unsigned int cnt, struct sc_session **ret_sessions)
+{
+	struct sc_session *sessions[SC_LANES_MAX] = { NULL };
+	struct settings set;
+	int err = settings_from(options, &set);
+
+	if (!err)
+		err = threads_check(&set, cnt);
+	if (!err)
+		err = sessions_open(&set, sessions, cnt);
+	if (!err)
+		memcpy(ret_sessions, sessions, cnt * sizeof(*sessions));
+	return err;
 }
 
 void sc_close_session(struct sc_session *session)
 {
+	struct group *group;
+
 	if (!session)
 		return;
+	group = session->group;
+	if (!sc_group_is_last(group))
+		sc_session_leave(session);
 	session->ops->close(session);
 	sc_segments_exit(session);
 	lanes_exit(session);
 	sc_store_exit(&session->store);
 	sc_jobs_exit(&session->jobs);
 	free(session->lanes);
+	if (sc_group_put(group)) {
+		session->ops->end(group);
+		sc_group_free(group);
+	}
 	free(session);
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "arena.h"
+#include "group.h"
 #include "job.h"
 #include "lane.h"
 #include "segment.h"
@@ -20,14 +21,19 @@ struct settings {
 	size_t arena_len;
 	char socket_path[108];
 	bool path_given;
+	bool threads; /* sc_open_threads: a session has one lane, which may be handed connections */
 };
 
 /* Who consumes the queue. Functions return 0 or -errno and are called by the session's thread. */
 struct engine_ops {
 	enum sc_engine id;
-	/* Fills lanes, lane_cnt, mem, mem_len, base, arena memory. Leaves nothing behind when it fails, and sets a reason. */
-	int (*open)(struct sc_session *session, const struct settings *settings);
+	/*
+	 * Fills lanes, lane_cnt, mem, mem_len, base, arena memory of all sessions of a group: of one with as many lanes as it gets,
+	 * of several with a lane each. Leaves nothing behind when it fails, and sets a reason.
+	 */
+	int (*open)(struct sc_session *const *sessions, const struct settings *settings);
 	void (*close)(struct sc_session *session); /* leaves the lanes' own memory */
+	void (*end)(struct group *group); /* after the close of the group's last session */
 	/*
 	 * A copy of the descriptor goes into a slot of the lane's file table, or with lane->descriptors becomes one of the
 	 * consumer's own. Returns what requests call it, or -errno.
@@ -71,6 +77,7 @@ struct sc_listener {
 
 struct sc_session {
 	const struct engine_ops *ops;
+	struct group *group;
 	struct lane *lanes;
 	unsigned int lane_cnt;
 	unsigned int next_lane; /* reaped first in the next poll, so that none starves */
@@ -81,7 +88,7 @@ struct sc_session {
 	unsigned int spin_now_us; /* direct: what has paid lately, at most spin_us */
 	struct sc_listener listeners[LISTENERS_MAX];
 
-	char *mem; /* what may be sent from: the channel, or this process's stand-in for it */
+	char *mem; /* what may be sent from: the group's */
 	size_t mem_len;
 	uint64_t base; /* mem as the engine calls it */
 	void *arena_mem;
@@ -91,7 +98,6 @@ struct sc_session {
 	unsigned int segment_end; /* all beyond are NULL */
 
 	int fd; /* what sc_fd hands out */
-	int control; /* direct: socket to the engine */
 	int64_t quiet_ms; /* direct: since when there were no completions, 0: there were some */
 	bool armed; /* direct: sc_arm has asked for wake-ups */
 	struct store store; /* told next */
@@ -120,6 +126,8 @@ int sc_session_refuse(const struct sc_session *session);
 
 /* false: a struct of `size` bytes has something in fields that this library, which knows the first ones, does not know. */
 bool sc_options_known(const void *options, size_t size, size_t known);
+/* Closes what the session has open, while others of its group go on. At most half a second. */
+void sc_session_leave(struct sc_session *session);
 
 /* Milliseconds of a clock that does not jump. */
 int64_t sc_session_now_ms(void);

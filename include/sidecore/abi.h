@@ -40,8 +40,7 @@ enum sc_slot {
 	SC_SLOT_DOORBELL = 0, /* eventfd that wakes the poller, put there by the service */
 	SC_SLOT_COMPLETION = 1, /* eventfd that wakes the app: a WRITE to it wakes when the queue is that far */
 	SC_SLOT_LISTENERS = 2, /* first slot of listening sockets */
-	SC_SLOT_CONNS =
-		16, /* first slot of connections, conn_cnt of them; with SC_HELLO_THREADS as many again for the kernel to allot */
+	SC_SLOT_CONNS = 16, /* first slot of connections, conn_cnt of them; as many again with SC_HELLO_THREADS */
 };
 
 #define SC_SLOTS_MAX (SC_SLOT_CONNS + 2 * SC_CONNS_MAX)

@@ -4,9 +4,9 @@
  *
  * A session is a channel to one engine. Connections are accepted and read ahead for the application; what happened is
  * told by events. All functions return 0 or a count, or -errno; none prints, exits or touches errno. A session and all
- * that belongs to it is used by one thread at a time; on the local engine by the thread that opened it. Nothing blocks but
- * sc_open, sc_close_session, sc_listen, sc_connect, sc_register_mem, sc_deregister_mem (they talk to the service) and
- * sc_wait.
+ * that belongs to it is used by one thread at a time; on the local engine always by the one that first polls or waits.
+ * Nothing blocks but sc_open, sc_open_threads, sc_close_session, sc_listen, sc_connect, sc_register_mem, sc_deregister_mem
+ * (they talk to the service) and sc_wait.
  */
 #ifndef SIDECORE_APP_H
 #define SIDECORE_APP_H
@@ -63,6 +63,16 @@ struct sc_options {
  * engine needs; -ENOMEM; -EMFILE; -ETIMEDOUT. sc_reason has the details.
  */
 int sc_open(const struct sc_options *options, struct sc_session **ret_session);
+
+/*
+ * Opens a session for each of cnt threads, 1 to 16, and stores them in ret_sessions; each is closed by sc_close_session. They share a
+ * channel: what is allocated or received in one may be sent by any. Each has one lane, and conns, bufs and arena_len of its own;
+ * lane i is on the i-th dedicated core, counted round if threads outnumber cores. Listeners of several on one address and port share
+ * it. Each session is then used by one thread without locks; which one does not matter. May block as sc_open.
+ *
+ * Errors as sc_open; -EINVAL also for lanes above 1 and for more than 512 MiB of arena in all.
+ */
+int sc_open_threads(const struct sc_options *options, unsigned int cnt, struct sc_session **ret_sessions);
 
 /*
  * Gives all back: connections are closed, what is not sent yet is dropped, pointers into the session die. Waits until the

@@ -28,6 +28,16 @@ void server_open(struct server *server, struct sc_options *options, void (*handl
 		fail_msg("%s", sc_reason());
 }
 
+enum sc_engine server_engine(void)
+{
+	return engine_under_test;
+}
+
+const char *server_service(void)
+{
+	return service_path();
+}
+
 static void count(struct server *server, const struct sc_event *event)
 {
 	switch (event->type) {

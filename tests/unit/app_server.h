@@ -38,6 +38,10 @@ void server_options(struct sc_options *options);
 /* A session of these options that listens on a free port of loopback. */
 void server_open(struct server *server, struct sc_options *options, void (*handle)(struct server *, struct sc_event *));
 
+/* The engine under test, and the socket of its service or NULL, for who opens by himself. */
+enum sc_engine server_engine(void);
+const char *server_service(void);
+
 /* One turn of the server: counts and handles what comes; returns the number of events. */
 int turn(struct server *server, int timeout_ms);
 
