@@ -75,4 +75,13 @@ static __always_inline __u32 flow_slot(const struct flow *flow, __u32 seed)
 	return mix(hash, 0) % SC_STEER_SLOTS;
 }
 
+/* Slot of all flows from a source, as sc_source has it: one CPU serves them. */
+static __always_inline __u32 source_slot(const struct flow *flow, __u32 seed)
+{
+	const __be32 *from = flow->from_addr;
+	__u64 hash = mix(seed, pair(from[0], flow->to.family == SC_STEER_IPV6 ? from[1] : 0));
+
+	return mix(hash, 0) % SC_STEER_SLOTS;
+}
+
 #endif

@@ -83,6 +83,35 @@ struct {
 } floods SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SC_LIMIT_ALL + 1);
+	__type(key, __u32);
+	__type(value, struct sc_limit_row);
+} limits SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SC_LIMIT_ALL + 1);
+	__type(key, __u32);
+	__type(value, struct sc_buckets);
+} buckets SEC(".maps");
+
+struct source_table {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SC_STEER_SOURCES_MAX);
+	__uint(key_size, sizeof(struct sc_source));
+	__uint(value_size, sizeof(__u64));
+};
+
+/* Made when the first limit is, for it takes some megabytes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct source_table);
+} sources SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SC_STEER_SERVICES_MAX);
 	__type(key, __u32);

@@ -8,6 +8,7 @@
 #include <sidecore/steer.h>
 
 #include "cookie.h"
+#include "limit.h"
 #include "lists.h"
 #include "parse.h"
 #include "stats.h"
@@ -47,12 +48,28 @@ static __always_inline int screen(const struct flow *flow, __u32 list_set, __u32
 	return is_drop(reason) && word & SC_PORT_NEVER_DROP ? 0 : reason;
 }
 
-static __always_inline int steer_packet(struct xdp_md *ctx)
+/*
+ * The CPU that is to have the packet, after the limits that are taken here: in native mode a packet that goes on to another
+ * CPU meets them there. ret_reason: 0, or why it is dropped.
+ */
+static __always_inline __u32 limited_cpu(const struct flow *flow, const struct sc_steering *table, __u32 service,
+					 __u32 word, bool native, int *ret_reason)
+{
+	__u32 cpu = table->cpus[limit_slot(flow, service, table->seed)];
+	bool stays = cpu == bpf_get_smp_processor_id();
+
+	if (!(word & SC_PORT_NEVER_DROP) && (!native || stays || cpu == SC_STEER_NO_CPU))
+		*ret_reason = limit_reason(flow, service, !(native && stays));
+	return cpu;
+}
+
+/* native: false in skb mode, in which all verdicts are taken here. */
+static __always_inline int steer_packet(struct xdp_md *ctx, bool native)
 {
 	struct sc_service_count *service_row;
 	struct sc_steering *table;
 	struct flow flow = {};
-	__u32 key = 0, word;
+	__u32 key = 0, word, cpu;
 	int reason, service, verdict;
 
 	table = bpf_map_lookup_elem(&steering, &key);
@@ -78,24 +95,35 @@ static __always_inline int steer_packet(struct xdp_md *ctx)
 	service_row = service_count(service);
 	if (!service_row)
 		return pass(SC_REASON_NO_SERVICE);
-	return to_cpu(table->cpus[flow_slot(&flow, table->seed)], service_row);
+	if (constants.modules & SC_MODULE_LIMITS)
+		cpu = limited_cpu(&flow, table, service, word, native, &reason);
+	else
+		cpu = table->cpus[flow_slot(&flow, table->seed)];
+	return reason ? drop(reason) : to_cpu(cpu, service_row);
 }
 
-static __always_inline int take_over(struct xdp_md *ctx)
+static __always_inline int take_over(struct xdp_md *ctx, bool native)
 {
 	struct sc_service_count *service_row;
 	struct flow flow = {};
-	int service;
+	int service, reason;
+	__u32 word;
 
 	if (parse_flow(ctx, &flow, false))
 		return pass(SC_REASON_STRAYED);
-	service = flow_service(&flow, flow_port_word(&flow));
+	word = flow_port_word(&flow);
+	service = flow_service(&flow, word);
 	if (service < 0)
 		return pass(SC_REASON_STRAYED);
 	service_row = service_count(service);
 	if (service_row) {
 		service_row->arrived++;
 		service_row->arrived_bytes += bpf_xdp_get_buff_len(ctx);
+	}
+	if (native && constants.modules & SC_MODULE_LIMITS && !(word & SC_PORT_NEVER_DROP)) {
+		reason = limit_reason(&flow, service, false);
+		if (reason)
+			return drop(reason + SC_REASON_LATE_OVER_SOURCE - SC_REASON_OVER_SOURCE);
 	}
 	return pass(SC_REASON_ARRIVED);
 }
@@ -104,14 +132,14 @@ static __always_inline int take_over(struct xdp_md *ctx)
 SEC("xdp.frags")
 int steer(struct xdp_md *ctx)
 {
-	return steer_packet(ctx);
+	return steer_packet(ctx, true);
 }
 
 /* On the dedicated CPU, bound to its entry in the CPU map; the packet is not an skb yet. */
 SEC("xdp.frags/cpumap")
 int on_cpu(struct xdp_md *ctx)
 {
-	return take_over(ctx);
+	return take_over(ctx, true);
 }
 
 /*
@@ -121,11 +149,11 @@ int on_cpu(struct xdp_md *ctx)
 SEC("xdp")
 int steer_skb(struct xdp_md *ctx)
 {
-	return steer_packet(ctx);
+	return steer_packet(ctx, false);
 }
 
 SEC("xdp/cpumap")
 int on_cpu_skb(struct xdp_md *ctx)
 {
-	return take_over(ctx);
+	return take_over(ctx, false);
 }

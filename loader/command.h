@@ -28,6 +28,7 @@ int sc_cmd_doctor(int argc, char **argv);
 int sc_cmd_deny(int argc, char **argv);
 int sc_cmd_allow(int argc, char **argv);
 int sc_cmd_screen(int argc, char **argv);
+int sc_cmd_limit(int argc, char **argv);
 int sc_cmd_syn(int argc, char **argv);
 int sc_cmd_completions(int argc, char **argv);
 int sc_cmd_manual(int argc, char **argv);

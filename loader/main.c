@@ -19,6 +19,7 @@ static const struct sc_command commands[] = {
 	{ "allow", "the same for exceptions to that list", sc_cmd_allow },
 	{ "screen", "switch validity checks, name ports that are never dropped", sc_cmd_screen },
 	{ "syn", "switch the answering of SYN floods with SYN cookies", sc_cmd_syn },
+	{ "limit", "limit packets or new connections per service and per source", sc_cmd_limit },
 	{ "clean", "remove what vanished interfaces and namespaces left behind", sc_cmd_clean },
 	{ "completions", NULL, sc_cmd_completions },
 	{ "manual", NULL, sc_cmd_manual },

@@ -23,6 +23,12 @@ static __u64 at(const struct sc_reading *reading, enum sc_reason reason, int cpu
 	return reading->reasons[(int)reason * reading->cpu_cnt + cpu];
 }
 
+static __u64 arrived(const struct sc_reading *reading, int cpu)
+{
+	return at(reading, SC_REASON_ARRIVED, cpu) + at(reading, SC_REASON_STRAYED, cpu) +
+	       at(reading, SC_REASON_LATE_OVER_SOURCE, cpu) + at(reading, SC_REASON_LATE_OVER_TOTAL, cpu);
+}
+
 /* Packets the CPU took from the device: each counts once, and a second time only where it is sent to. */
 static __u64 received(const struct sc_reading *reading, int cpu)
 {
@@ -31,12 +37,7 @@ static __u64 received(const struct sc_reading *reading, int cpu)
 
 	for (reason = 0; reason < SC_REASON_CNT; reason++)
 		sum += at(reading, reason, cpu);
-	return sum - at(reading, SC_REASON_ARRIVED, cpu) - at(reading, SC_REASON_STRAYED, cpu);
-}
-
-static __u64 arrived(const struct sc_reading *reading, int cpu)
-{
-	return at(reading, SC_REASON_ARRIVED, cpu) + at(reading, SC_REASON_STRAYED, cpu);
+	return sum - arrived(reading, cpu);
 }
 
 static void reasons_text(const struct sc_reading *now, const struct sc_reading *difference, FILE *out)

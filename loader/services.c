@@ -49,9 +49,13 @@ static int lookup_row(const struct sc_pins *pins, const struct sc_service_key *k
 
 static int clear_row(const struct sc_pins *pins, __u32 row)
 {
+	static const struct sc_limit_row no_limits;
 	int cpus = libbpf_num_possible_cpus(), err;
 	struct sc_service_count *zero;
 
+	/* What its former owner left. */
+	if (bpf_map_update_elem(pins->limits, &row, &no_limits, BPF_ANY))
+		return -errno;
 	if (cpus < 0)
 		return cpus;
 	zero = calloc(cpus, sizeof(*zero));

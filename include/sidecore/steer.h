@@ -21,6 +21,7 @@ enum sc_steer_limit {
 	SC_STEER_KEYS_MAX = 512, /* a service on any address takes one key per family */
 	SC_STEER_LIST_MAX = 200000, /* single addresses on the deny and the allow list together, and as many prefixes */
 	SC_STEER_LIST_SETS = 2, /* one in use, one to build the next in */
+	SC_STEER_SOURCES_MAX = 65536, /* sources with a bucket at a time; the one not heard of for longest goes first */
 	SC_STEER_QUEUE_LEN = 2048, /* packets that may wait for one dedicated CPU; more are dropped */
 	SC_STEER_VLANS_MAX = 2, /* tags looked behind */
 	SC_STEER_EXT_HEADERS_MAX = 6, /* IPv6 extension headers looked behind */
@@ -42,6 +43,9 @@ enum sc_steer_limit {
 	X(lists, "ARRAY_OF_MAPS, 2 sets: LPM_TRIE, struct sc_list_key -> __u32")     \
 	X(syn, "ARRAY, 1 entry: struct sc_syn")                                      \
 	X(floods, "PERCPU_ARRAY, 1 entry: struct sc_flood")                          \
+	X(limits, "ARRAY, sc_service.row or SC_LIMIT_ALL -> struct sc_limit_row")    \
+	X(buckets, "ARRAY, sc_service.row or SC_LIMIT_ALL -> struct sc_buckets")     \
+	X(sources, "ARRAY_OF_MAPS, 1 entry: LRU_HASH, struct sc_source -> __u64")    \
 	X(service_counts, "PERCPU_ARRAY, sc_service.row -> struct sc_service_count") \
 	X(counters, "PERCPU_ARRAY, enum sc_reason -> __u64")
 
@@ -75,11 +79,12 @@ enum sc_module {
 	SC_MODULE_VALIDITY = 1, /* drops packets that cannot be right */
 	SC_MODULE_LISTS = 2, /* drops packets from sources on the deny list: looks for them in `lists` */
 	SC_MODULE_COOKIES = 4, /* answers SYNs of a flood with the listener's SYN cookies */
+	SC_MODULE_LIMITS = 8, /* drops packets over the rate limit of their source or service */
 	SC_MODULE_HOSTS = 16, /* the same as SC_MODULE_LISTS, in `hosts` */
 };
 
 /* Modules that concern the program `on_cpu` as well. */
-#define SC_MODULES_ON_CPU 0U
+#define SC_MODULES_ON_CPU SC_MODULE_LIMITS
 
 enum sc_steer_family {
 	SC_STEER_IPV4 = 4,
@@ -166,6 +171,61 @@ enum sc_flood_time {
 	SC_FLOOD_HOLD_MS = 1000,
 };
 
+/* What a limit holds down: packets, or SYNs alone, of one source, or of all together. */
+enum sc_limit_kind {
+	SC_LIMIT_SOURCE,
+	SC_LIMIT_TOTAL,
+	SC_LIMIT_SOURCE_SYN,
+	SC_LIMIT_TOTAL_SYN,
+	SC_LIMIT_KINDS,
+};
+
+#define SC_LIMIT_SYN	   2 /* sc_limit_kind: SYNs alone */
+#define SC_LIMIT_TOTAL_BIT 1 /* sc_limit_kind: not of one source */
+
+/* Row of the limits that hold for all services together. */
+#define SC_LIMIT_ALL SC_STEER_SERVICES_MAX
+
+/*
+ * A token bucket as one number, the time at which it is full again: a packet makes that later by `interval`, and is dropped
+ * if it were then further ahead than `room`. Times are the kernel's monotonic clock in units of 1/16 ns, so that a
+ * million packets per second are exact to a hundredth of a percent.
+ */
+struct sc_rate {
+	__u64 interval; /* between two packets at this rate */
+	__u64 room; /* burst * interval */
+	__u32 cnt; /* as it was asked for: so many */
+	__u32 period_s; /* in so many seconds */
+	__u32 burst; /* packets that a full bucket lets through at once, not 0 */
+	__u32 pad;
+};
+
+#define SC_RATE_UNITS_PER_NS 16
+
+/*
+ * Map `limits`. May be changed at any time by the lock's holder: a bucket that is there keeps its level. Where a source has a limit,
+ * flows are steered by source alone, so that one CPU has its bucket to itself.
+ */
+struct sc_limit_row {
+	__u32 kinds; /* bits, 1 << enum sc_limit_kind: those that are set */
+	__u32 pad;
+	struct sc_rate rates[SC_LIMIT_KINDS];
+};
+
+/* Map `buckets`: those of totals, of packets and of SYNs, written by all CPUs that receive or serve. A cache line each. */
+struct sc_buckets {
+	__u64 full_at[2];
+	__u64 pad[6];
+};
+
+/* Map `sources`, key: an IPv4 address, or an IPv6 network of 64 bits, under one row and kind. */
+struct sc_source {
+	__u16 row;
+	__u8 kind;
+	__u8 family; /* enum sc_steer_family */
+	__be32 addr[2]; /* IPv4 in addr[0] */
+};
+
 /* Map `service_counts`, one per CPU: the CPU that writes it is the CPU the packet was on. */
 struct sc_service_count {
 	__u64 local; /* packets that passed at once, on their dedicated CPU already */
@@ -178,28 +238,33 @@ struct sc_service_count {
  * Why a packet went where it went: constant, name, meaning. Each packet counts once in `steer`, and once more in
  * `on_cpu` if it was steered. Append only: the number is the key in map `counters`.
  */
-#define SC_REASONS(X)                                                                            \
-	X(STEERED, steered, "sent to its dedicated CPU")                                         \
-	X(LOCAL, local, "passed: already on its dedicated CPU")                                  \
-	X(NO_SERVICE, no_service, "passed: not addressed to a service")                          \
-	X(NO_CPU, no_cpu, "passed: no dedicated CPU is active")                                  \
-	X(NO_ENTRY, no_entry, "passed: its CPU is not in the CPU map")                           \
-	X(FRAGMENT, fragment, "passed: IP fragment")                                             \
-	X(NOT_IP, not_ip, "passed: neither IPv4 nor IPv6")                                       \
-	X(NOT_TRANSPORT, not_transport, "passed: neither TCP nor UDP")                           \
-	X(DEEP_VLAN, deep_vlan, "passed: more than two VLAN tags")                               \
-	X(DEEP_IPV6, deep_ipv6, "passed: more than six IPv6 extension headers")                  \
-	X(TRUNCATED, truncated, "passed: ends within a header")                                  \
-	X(MALFORMED, malformed, "passed: a header contradicts itself")                           \
-	X(ARRIVED, arrived, "taken over on its dedicated CPU")                                   \
-	X(STRAYED, strayed, "on a dedicated CPU, but its service was removed meanwhile")         \
-	X(DENIED, denied, "dropped: its source is on the deny list")                             \
-	X(BAD_HEADER, bad_header, "dropped: a header contradicts itself or the packet's length") \
-	X(BAD_CHECKSUM, bad_checksum, "dropped: wrong checksum of the IPv4 header")              \
-	X(BAD_FLAGS, bad_flags, "dropped: TCP flags that no stack sends")                        \
-	X(LAND, land, "dropped: from the very address and port it is sent to")                   \
-	X(COOKIE, cookie, "answered: a SYN, with the listener's SYN cookie")                     \
-	X(BAD_COOKIE, bad_cookie, "dropped: an ACK of no connection, without a valid SYN cookie")
+#define SC_REASONS(X)                                                                                            \
+	X(STEERED, steered, "sent to its dedicated CPU")                                                         \
+	X(LOCAL, local, "passed: already on its dedicated CPU")                                                  \
+	X(NO_SERVICE, no_service, "passed: not addressed to a service")                                          \
+	X(NO_CPU, no_cpu, "passed: no dedicated CPU is active")                                                  \
+	X(NO_ENTRY, no_entry, "passed: its CPU is not in the CPU map")                                           \
+	X(FRAGMENT, fragment, "passed: IP fragment")                                                             \
+	X(NOT_IP, not_ip, "passed: neither IPv4 nor IPv6")                                                       \
+	X(NOT_TRANSPORT, not_transport, "passed: neither TCP nor UDP")                                           \
+	X(DEEP_VLAN, deep_vlan, "passed: more than two VLAN tags")                                               \
+	X(DEEP_IPV6, deep_ipv6, "passed: more than six IPv6 extension headers")                                  \
+	X(TRUNCATED, truncated, "passed: ends within a header")                                                  \
+	X(MALFORMED, malformed, "passed: a header contradicts itself")                                           \
+	X(ARRIVED, arrived, "taken over on its dedicated CPU")                                                   \
+	X(STRAYED, strayed, "on a dedicated CPU, but its service was removed meanwhile")                         \
+	X(DENIED, denied, "dropped: its source is on the deny list")                                             \
+	X(BAD_HEADER, bad_header, "dropped: a header contradicts itself or the packet's length")                 \
+	X(BAD_CHECKSUM, bad_checksum, "dropped: wrong checksum of the IPv4 header")                              \
+	X(BAD_FLAGS, bad_flags, "dropped: TCP flags that no stack sends")                                        \
+	X(LAND, land, "dropped: from the very address and port it is sent to")                                   \
+	X(COOKIE, cookie, "answered: a SYN, with the listener's SYN cookie")                                     \
+	X(BAD_COOKIE, bad_cookie, "dropped: an ACK of no connection, without a valid SYN cookie")                \
+	X(OVER_SOURCE, over_source, "dropped: over the rate limit of its source")                                \
+	X(OVER_TOTAL, over_total, "dropped: over the rate limit of its service, or of all")                      \
+	X(LATE_OVER_SOURCE, late_over_source, "dropped on its dedicated CPU: over the rate limit of its source") \
+	X(LATE_OVER_TOTAL, late_over_total,                                                                      \
+	  "dropped on its dedicated CPU: over the rate limit of its service, or of all")
 
 enum sc_reason {
 #define SC_REASON_ENUM(constant, name, help) SC_REASON_##constant,
@@ -234,11 +299,19 @@ SC_STEER_ASSERT(sizeof(struct sc_flood) == 24, "sc_flood");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, until_ns) == 8, "sc_flood.until_ns");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, syns) == 16, "sc_flood.syns");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, on) == 20, "sc_flood.on");
+SC_STEER_ASSERT(sizeof(struct sc_rate) == 32, "sc_rate");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_rate, cnt) == 16, "sc_rate.cnt");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_rate, burst) == 24, "sc_rate.burst");
+SC_STEER_ASSERT(sizeof(struct sc_limit_row) == 136, "sc_limit_row");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_limit_row, rates) == 8, "sc_limit_row.rates");
+SC_STEER_ASSERT(sizeof(struct sc_buckets) == 64, "sc_buckets");
+SC_STEER_ASSERT(sizeof(struct sc_source) == 12, "sc_source");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_source, addr) == 4, "sc_source.addr");
 SC_STEER_ASSERT(sizeof(struct sc_service_count) == 32, "sc_service_count");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, steered) == 8, "sc_service_count.steered");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived) == 16, "sc_service_count.arrived");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived_bytes) == 24, "sc_service_count.arrived_bytes");
-SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 21, "enum sc_reason");
+SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 25, "enum sc_reason");
 SC_STEER_ASSERT((SC_STEER_SLOTS & (SC_STEER_SLOTS - 1)) == 0, "SC_STEER_SLOTS is a power of two");
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -29,6 +30,7 @@ static __u32 modules;
 static struct sc_steering table;
 static int cpu_cnt;
 static int hash = -1, trie = -1; /* of the set of lists in use */
+static int source_table = -1; /* in map `sources` */
 
 static void write_table(void)
 {
@@ -91,6 +93,8 @@ void bench_close(void)
 		close(trie);
 	if (hash >= 0)
 		close(hash);
+	if (source_table >= 0)
+		close(source_table);
 	for (i = 0; i < MODULE_SETS; i++)
 		steer_bpf__destroy(skeletons[i]);
 }
@@ -214,6 +218,81 @@ void bench_set_flood(const struct sc_flood *flood)
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.floods), &zero, floods, BPF_ANY), 0);
 }
 
+static int limits_fd(void)
+{
+	return bpf_map__fd(skeleton->maps.limits);
+}
+
+void bench_set_limit(__u32 row, enum sc_limit_kind kind, __u32 cnt, __u32 period_s, __u32 burst)
+{
+	struct sc_limit_row limits;
+	struct sc_rate *rate = &limits.rates[kind];
+
+	assert_int_equal(bpf_map_lookup_elem(limits_fd(), &row, &limits), 0);
+	limits.kinds &= ~(1U << kind);
+	if (period_s) {
+		limits.kinds |= 1U << kind;
+		rate->interval = (__u64)period_s * 1000000000 * SC_RATE_UNITS_PER_NS / cnt;
+		rate->room = rate->interval * burst;
+	}
+	assert_int_equal(bpf_map_update_elem(limits_fd(), &row, &limits, BPF_ANY), 0);
+}
+
+void bench_clear_limits(void)
+{
+	static const struct sc_limit_row no_limits;
+	static const struct sc_buckets full;
+	__u32 row, zero = 0;
+
+	for (row = 0; row <= SC_LIMIT_ALL; row++) {
+		assert_int_equal(bpf_map_update_elem(limits_fd(), &row, &no_limits, BPF_ANY), 0);
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.buckets), &row, &full, BPF_ANY), 0);
+	}
+	if (source_table >= 0)
+		close(source_table);
+	source_table = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "sources", sizeof(struct sc_source), sizeof(__u64),
+				      SC_STEER_SOURCES_MAX, NULL);
+	assert_true(source_table >= 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.sources), &zero, &source_table, BPF_ANY), 0);
+}
+
+static __u64 units_from_now(double seconds)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec * 1000000000ULL + now.tv_nsec + (__s64)(seconds * 1e9)) * SC_RATE_UNITS_PER_NS;
+}
+
+void bench_set_total(__u32 row, enum sc_limit_kind kind, double full_in_s)
+{
+	int fd = bpf_map__fd(skeleton->maps.buckets);
+	struct sc_buckets both;
+
+	assert_int_equal(bpf_map_lookup_elem(fd, &row, &both), 0);
+	both.full_at[!!(kind & SC_LIMIT_SYN)] = units_from_now(full_in_s);
+	assert_int_equal(bpf_map_update_elem(fd, &row, &both, BPF_ANY), 0);
+}
+
+void bench_set_sources(double full_in_s)
+{
+	__u64 full_at = units_from_now(full_in_s);
+	struct sc_source key, *last = NULL;
+
+	for (; !bpf_map_get_next_key(source_table, last, &key); last = &key)
+		assert_int_equal(bpf_map_update_elem(source_table, &key, &full_at, BPF_EXIST), 0);
+}
+
+int bench_source_cnt(void)
+{
+	struct sc_source key, *last = NULL;
+	int cnt = 0;
+
+	for (; !bpf_map_get_next_key(source_table, last, &key); last = &key)
+		cnt++;
+	return cnt;
+}
+
 static const struct bpf_program *chosen(enum bench_program program)
 {
 	const struct steer_bpf *loaded = skeletons[modules];
@@ -229,6 +308,13 @@ int bench_run(enum bench_program program, const void *bytes, int len)
 	return opts.retval;
 }
 
+int bench_repeat(enum bench_program program, const struct frame *frame, int times)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame->bytes, .data_size_in = frame->len, .repeat = times);
+
+	return bpf_prog_test_run_opts(bpf_program__fd(chosen(program)), &opts);
+}
+
 int bench_transform(enum bench_program program, struct frame *frame)
 {
 	__u8 out[FRAME_LEN_MAX];
@@ -241,12 +327,13 @@ int bench_transform(enum bench_program program, struct frame *frame)
 	return opts.retval;
 }
 
-static __u64 read_counter(__u32 reason)
+__u64 bench_counter(enum sc_reason reason)
 {
+	__u32 key = reason;
 	__u64 values[cpu_cnt], sum = 0;
 	int cpu;
 
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.counters), &reason, values), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.counters), &key, values), 0);
 	for (cpu = 0; cpu < cpu_cnt; cpu++)
 		sum += values[cpu];
 	return sum;
@@ -258,12 +345,12 @@ void bench_expect(enum bench_program program, const void *bytes, int len, int ve
 	int got, i;
 
 	for (i = 0; i < SC_REASON_CNT; i++)
-		before[i] = read_counter(i);
+		before[i] = bench_counter(i);
 	got = bench_run(program, bytes, len);
 	for (i = 0; i < SC_REASON_CNT; i++)
-		if (read_counter(i) - before[i] != (i == (int)reason))
+		if (bench_counter(i) - before[i] != (i == (int)reason))
 			fail_msg("length %d: reason %d counted %llu times, %d expected", len, i,
-				 (unsigned long long)(read_counter(i) - before[i]), i == (int)reason);
+				 (unsigned long long)(bench_counter(i) - before[i]), i == (int)reason);
 	if (got != verdict)
 		fail_msg("length %d: verdict %d, %d expected", len, got, verdict);
 }

@@ -47,6 +47,17 @@ void bench_add_prefix(enum sc_list list, __u8 family, const void *addr, int len)
 void bench_set_syn(const struct sc_syn *rule);
 void bench_set_flood(const struct sc_flood *flood);
 
+/* Sets, or with a period of 0 removes, a rate limit: `cnt` in `period_s`. Removes all, and all buckets. */
+void bench_set_limit(__u32 row, enum sc_limit_kind kind, __u32 cnt, __u32 period_s, __u32 burst);
+void bench_clear_limits(void);
+
+/* Puts buckets to when they are full again, in seconds from now: the one of a total; those of all sources that have one. */
+void bench_set_total(__u32 row, enum sc_limit_kind kind, double full_in_s);
+void bench_set_sources(double full_in_s);
+
+/* How many sources have a bucket. */
+int bench_source_cnt(void);
+
 /* Runs one program once on the first len bytes; the verdict. */
 int bench_run(enum bench_program program, const void *bytes, int len);
 
@@ -55,6 +66,12 @@ int bench_transform(enum bench_program program, struct frame *frame);
 
 /* Runs and checks that the verdict is as expected and that this reason, and no other, was counted once. */
 void bench_expect(enum bench_program program, const void *bytes, int len, int verdict, enum sc_reason reason);
+
+/* Runs one program so often, from any thread, on its CPU. 0 or -errno. */
+int bench_repeat(enum bench_program program, const struct frame *frame, int times);
+
+/* A counter, summed. */
+__u64 bench_counter(enum sc_reason reason);
 
 /* Counters of a service, summed. */
 struct sc_service_count bench_service_count(__u32 row);

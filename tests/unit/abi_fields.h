@@ -3,7 +3,7 @@
 /* clang-format off */
 #define ABI_STRUCTS(X)                                                                                               \
 	X(sc_lane) X(sc_channel) X(sc_ctl_msg) X(sc_steering) X(sc_constants) X(sc_service_key) X(sc_service) X(sc_service_count) \
-	X(sc_syn) X(sc_flood)
+	X(sc_syn) X(sc_flood) X(sc_rate) X(sc_limit_row) X(sc_buckets) X(sc_source)
 
 #define ABI_FIELDS(X)                                                                                                \
 	X(sc_lane, sqes_off) X(sc_lane, buf_ring_off) X(sc_lane, bufs_off) X(sc_lane, sq_head_off)                   \
@@ -24,5 +24,8 @@
 	X(sc_service_count, local) X(sc_service_count, steered) X(sc_service_count, arrived)                         \
 	X(sc_service_count, arrived_bytes)                                                                           \
 	X(sc_syn, rate) X(sc_syn, mss_max) X(sc_syn, mac) X(sc_syn, flags)                                           \
-	X(sc_flood, window_ns) X(sc_flood, until_ns) X(sc_flood, syns) X(sc_flood, on)
+	X(sc_flood, window_ns) X(sc_flood, until_ns) X(sc_flood, syns) X(sc_flood, on)                      \
+	X(sc_rate, interval) X(sc_rate, room) X(sc_rate, cnt) X(sc_rate, period_s) X(sc_rate, burst) X(sc_rate, pad)                 \
+	X(sc_limit_row, kinds) X(sc_limit_row, pad) X(sc_limit_row, rates) X(sc_buckets, full_at) X(sc_buckets, pad)                                         \
+	X(sc_source, row) X(sc_source, kind) X(sc_source, family) X(sc_source, addr)
 /* clang-format on */

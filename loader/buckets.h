@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The rate limits of an interface. */
+#ifndef SC_LOADER_BUCKETS_H
+#define SC_LOADER_BUCKETS_H
+
+#include <stdbool.h>
+
+#include "pins.h"
+#include "spec.h"
+
+struct sc_limit_entry {
+	bool all; /* holds for all services together, and spec says nothing */
+	struct sc_spec spec;
+	enum sc_limit_kind kind;
+	struct sc_rate rate;
+};
+
+enum {
+	SC_LIMITS_MAX = (SC_STEER_SERVICES_MAX + 1) * SC_LIMIT_KINDS,
+};
+
+/*
+ * Parses "1000", "1000/s", "30/m" or "5/h" into cnt and period_s of *ret_rate, which is zero else. 0; -EINVAL: it is none;
+ * -ERANGE: 0, or more than a bucket can tell apart.
+ */
+int sc_rate_parse(const char *text, struct sc_rate *ret_rate);
+
+/*
+ * Fills in what follows from cnt, period_s and burst; a burst of 0 becomes what comes in a second, one at least. 0; -ERANGE: a bucket
+ * that would take more than a year to fill.
+ */
+int sc_rate_complete(struct sc_rate *rate);
+
+/* Sets the limit, or changes it. 0; -ENOENT: no such service; else -errno. */
+int sc_limits_set(const struct sc_pins *pins, const struct sc_limit_entry *entry);
+
+/* Takes the limit away; its rate says nothing. 0; -ENOENT: no such limit or service; else -errno. */
+int sc_limits_del(const struct sc_pins *pins, const struct sc_limit_entry *entry);
+
+/* Writes all to ret_entries, those of all services together first. Returns how many, or -errno. */
+int sc_limits_list(const struct sc_pins *pins, struct sc_limit_entry ret_entries[SC_LIMITS_MAX]);
+
+#endif
