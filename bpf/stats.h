@@ -3,7 +3,7 @@
 #ifndef SC_BPF_STATS_H
 #define SC_BPF_STATS_H
 
-#include "maps.h"
+#include "flow.h"
 
 static __always_inline void count(enum sc_reason reason)
 {
@@ -32,6 +32,15 @@ static __always_inline struct sc_service_count *service_count(int service)
 	__u32 row = service;
 
 	return bpf_map_lookup_elem(&service_counts, &row);
+}
+
+/* What a packet on its dedicated CPU says of its connection. */
+static __always_inline void account(struct sc_service_count *service, const struct flow *flow)
+{
+	if ((flow->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		service->opened++;
+	if (flow->tcp_flags & (TCP_FIN | TCP_RST))
+		service->closed++;
 }
 
 #endif

@@ -15,7 +15,8 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-static __always_inline int to_cpu(__u32 cpu, struct sc_service_count *service)
+static __always_inline int to_cpu(struct xdp_md *ctx, const struct flow *flow, __u32 cpu,
+				  struct sc_service_count *service)
 {
 	int verdict;
 
@@ -24,6 +25,8 @@ static __always_inline int to_cpu(__u32 cpu, struct sc_service_count *service)
 	if (cpu == bpf_get_smp_processor_id()) {
 		/* A trip through the CPU map to where we are would only add a context switch. */
 		service->local++;
+		service->local_bytes += bpf_xdp_get_buff_len(ctx);
+		account(service, flow);
 		return pass(SC_REASON_LOCAL);
 	}
 	verdict = bpf_redirect_map(&cpus, cpu, XDP_PASS);
@@ -99,7 +102,7 @@ static __always_inline int steer_packet(struct xdp_md *ctx, bool native)
 		cpu = limited_cpu(&flow, table, service, word, native, &reason);
 	else
 		cpu = table->cpus[flow_slot(&flow, table->seed)];
-	return reason ? drop(reason) : to_cpu(cpu, service_row);
+	return reason ? drop(reason) : to_cpu(ctx, &flow, cpu, service_row);
 }
 
 static __always_inline int take_over(struct xdp_md *ctx, bool native)
@@ -125,6 +128,8 @@ static __always_inline int take_over(struct xdp_md *ctx, bool native)
 		if (reason)
 			return drop(reason + SC_REASON_LATE_OVER_SOURCE - SC_REASON_OVER_SOURCE);
 	}
+	if (service_row)
+		account(service_row, &flow);
 	return pass(SC_REASON_ARRIVED);
 }
 

@@ -18,7 +18,7 @@ enum {
 
 const struct sc_module_name sc_module_names[] = {
 	{ "validity", SC_MODULE_VALIDITY },
-	{ "lists", SC_MODULE_LISTS },
+	{ "lists", SC_MODULE_LISTS | SC_MODULE_HOSTS },
 	{ "cookies", SC_MODULE_COOKIES },
 	{ 0 },
 };

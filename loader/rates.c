@@ -54,21 +54,24 @@ static void reasons_text(const struct sc_reading *now, const struct sc_reading *
 	}
 }
 
-static void services_text(const struct sc_reading *difference, FILE *out)
+static void services_text(const struct sc_reading *now, const struct sc_reading *difference, FILE *out)
 {
-	struct sc_service_count sum;
+	struct sc_service_count sum, ever;
 	char text[SC_SPEC_LEN];
 	int i;
 
 	if (!difference->service_cnt)
 		return;
-	fprintf(out, "  %-32s %12s %12s %12s %12s\n", "service", "local/s", "steered/s", "arrived/s", "Mbit/s");
+	fprintf(out, "  %-32s %12s %12s %12s %12s %10s %10s\n", "service", "local/s", "steered/s", "arrived/s",
+		"Mbit/s", "opened/s", "live");
 	for (i = 0; i < difference->service_cnt; i++) {
 		sum = sc_reading_service(difference, i);
-		fprintf(out, "  %-32s %12.0f %12.0f %12.0f %12.1f\n",
+		ever = sc_reading_service(now, i);
+		fprintf(out, "  %-32s %12.0f %12.0f %12.0f %12.1f %10.0f %10llu\n",
 			sc_spec_format(&difference->services[i].spec, text), rate(sum.local, difference),
 			rate(sum.steered, difference), rate(sum.arrived, difference),
-			rate(sum.arrived_bytes, difference) * 8 / 1e6);
+			rate(sum.local_bytes + sum.arrived_bytes, difference) * 8 / 1e6, rate(sum.opened, difference),
+			(unsigned long long)sc_service_live(&ever));
 	}
 }
 
@@ -91,7 +94,7 @@ void sc_rates_text(const struct sc_reading *now, const struct sc_reading *differ
 {
 	fprintf(out, "%s: over %.1f s\n", now->ifname, seconds(difference));
 	reasons_text(now, difference, out);
-	services_text(difference, out);
+	services_text(now, difference, out);
 	cpus_text(now, difference, out);
 }
 
@@ -107,21 +110,25 @@ static json_t *reasons_json(const struct sc_reading *now, const struct sc_readin
 	return object;
 }
 
-static json_t *services_json(const struct sc_reading *difference)
+static json_t *services_json(const struct sc_reading *now, const struct sc_reading *difference)
 {
 	json_t *list = json_array();
-	struct sc_service_count sum;
+	struct sc_service_count sum, ever;
 	char text[SC_SPEC_LEN];
 	int i;
 
 	for (i = 0; i < difference->service_cnt; i++) {
 		sum = sc_reading_service(difference, i);
-		json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f, s:f}", "service",
-						      sc_spec_format(&difference->services[i].spec, text),
-						      "local_per_s", rate(sum.local, difference), "steered_per_s",
-						      rate(sum.steered, difference), "arrived_per_s",
-						      rate(sum.arrived, difference), "arrived_bytes_per_s",
-						      rate(sum.arrived_bytes, difference)));
+		ever = sc_reading_service(now, i);
+		json_array_append_new(
+			list, json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "service",
+					sc_spec_format(&difference->services[i].spec, text), "local_per_s",
+					rate(sum.local, difference), "steered_per_s", rate(sum.steered, difference),
+					"arrived_per_s", rate(sum.arrived, difference), "arrived_bytes_per_s",
+					rate(sum.arrived_bytes, difference), "local_bytes_per_s",
+					rate(sum.local_bytes, difference), "opened_per_s", rate(sum.opened, difference),
+					"closed_per_s", rate(sum.closed, difference), "live",
+					(json_int_t)sc_service_live(&ever)));
 	}
 	return list;
 }
@@ -151,5 +158,5 @@ json_t *sc_rates_json(const struct sc_reading *now, const struct sc_reading *dif
 {
 	return json_pack("{s:s, s:i, s:f, s:o, s:o, s:o}", "interface", now->ifname, "ifindex", now->ifindex,
 			 "interval_s", seconds(difference), "reasons", reasons_json(now, difference), "services",
-			 services_json(difference), "cpus", cpus_json(now, difference));
+			 services_json(now, difference), "cpus", cpus_json(now, difference));
 }

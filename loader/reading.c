@@ -102,6 +102,9 @@ static void subtract_service(struct sc_service_count *counts, const struct sc_se
 		counts[cpu].steered = since(counts[cpu].steered, before[cpu].steered);
 		counts[cpu].arrived = since(counts[cpu].arrived, before[cpu].arrived);
 		counts[cpu].arrived_bytes = since(counts[cpu].arrived_bytes, before[cpu].arrived_bytes);
+		counts[cpu].local_bytes = since(counts[cpu].local_bytes, before[cpu].local_bytes);
+		counts[cpu].opened = since(counts[cpu].opened, before[cpu].opened);
+		counts[cpu].closed = since(counts[cpu].closed, before[cpu].closed);
 	}
 }
 
@@ -151,6 +154,9 @@ struct sc_service_count sc_reading_service(const struct sc_reading *reading, int
 		sum.steered += counts[cpu].steered;
 		sum.arrived += counts[cpu].arrived;
 		sum.arrived_bytes += counts[cpu].arrived_bytes;
+		sum.local_bytes += counts[cpu].local_bytes;
+		sum.opened += counts[cpu].opened;
+		sum.closed += counts[cpu].closed;
 	}
 	return sum;
 }

@@ -91,6 +91,9 @@ static int read_service(struct sc_service_report *service, const struct sc_pins 
 		service->sum.steered += values[cpu].steered;
 		service->sum.arrived += values[cpu].arrived;
 		service->sum.arrived_bytes += values[cpu].arrived_bytes;
+		service->sum.local_bytes += values[cpu].local_bytes;
+		service->sum.opened += values[cpu].opened;
+		service->sum.closed += values[cpu].closed;
 		service->arrived[cpu] = values[cpu].arrived;
 	}
 	return 0;

@@ -23,4 +23,10 @@ int sc_services_del(const struct sc_pins *pins, const struct sc_spec *spec);
  */
 int sc_services_list(const struct sc_pins *pins, struct sc_service_entry ret_entries[SC_STEER_KEYS_MAX]);
 
+/* About how many connections it has: those that were there before it was a service are not counted, some are counted twice. */
+static inline __u64 sc_service_live(const struct sc_service_count *sum)
+{
+	return sum->opened > sum->closed ? sum->opened - sum->closed : 0;
+}
+
 #endif

@@ -67,12 +67,15 @@ static void show_services(const struct sc_report *report)
 
 	if (!report->service_cnt)
 		return;
-	printf("  %-32s %12s %12s %12s %14s\n", "service", "local", "steered", "arrived", "arrived bytes");
+	printf("  %-32s %12s %12s %12s %15s %10s %10s\n", "service", "local", "steered", "arrived", "bytes", "opened",
+	       "live");
 	for (i = 0; i < report->service_cnt; i++) {
 		service = &report->services[i];
-		printf("  %-32s %12llu %12llu %12llu %14llu\n", sc_spec_format(&service->spec, text),
+		printf("  %-32s %12llu %12llu %12llu %15llu %10llu %10llu\n", sc_spec_format(&service->spec, text),
 		       (unsigned long long)service->sum.local, (unsigned long long)service->sum.steered,
-		       (unsigned long long)service->sum.arrived, (unsigned long long)service->sum.arrived_bytes);
+		       (unsigned long long)service->sum.arrived,
+		       (unsigned long long)(service->sum.local_bytes + service->sum.arrived_bytes),
+		       (unsigned long long)service->sum.opened, (unsigned long long)sc_service_live(&service->sum));
 	}
 }
 
@@ -123,10 +126,12 @@ static json_t *service_json(const struct sc_service_report *service)
 		snprintf(cpu_text, sizeof(cpu_text), "%d", cpu);
 		json_object_set_new(by_cpu, cpu_text, json_integer(service->arrived[cpu]));
 	}
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "service", sc_spec_format(&service->spec, text), "local",
-			 (json_int_t)service->sum.local, "steered", (json_int_t)service->sum.steered, "arrived",
-			 (json_int_t)service->sum.arrived, "arrived_bytes", (json_int_t)service->sum.arrived_bytes,
-			 "arrived_by_cpu", by_cpu);
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "service",
+			 sc_spec_format(&service->spec, text), "local", (json_int_t)service->sum.local, "steered",
+			 (json_int_t)service->sum.steered, "arrived", (json_int_t)service->sum.arrived, "arrived_bytes",
+			 (json_int_t)service->sum.arrived_bytes, "local_bytes", (json_int_t)service->sum.local_bytes,
+			 "opened", (json_int_t)service->sum.opened, "closed", (json_int_t)service->sum.closed, "live",
+			 (json_int_t)sc_service_live(&service->sum), "arrived_by_cpu", by_cpu);
 }
 
 static json_t *modules_json(const struct sc_report *report)

@@ -232,6 +232,10 @@ struct sc_service_count {
 	__u64 steered; /* packets sent to their dedicated CPU */
 	__u64 arrived; /* steered packets on their dedicated CPU */
 	__u64 arrived_bytes; /* from the Ethernet header on */
+	__u64 local_bytes;
+	/* Of those that are on their dedicated CPU. What is sent again counts again; a reset by the service itself does not. */
+	__u64 opened; /* SYN */
+	__u64 closed; /* FIN or RST */
 };
 
 /*
@@ -307,10 +311,13 @@ SC_STEER_ASSERT(__builtin_offsetof(struct sc_limit_row, rates) == 8, "sc_limit_r
 SC_STEER_ASSERT(sizeof(struct sc_buckets) == 64, "sc_buckets");
 SC_STEER_ASSERT(sizeof(struct sc_source) == 12, "sc_source");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_source, addr) == 4, "sc_source.addr");
-SC_STEER_ASSERT(sizeof(struct sc_service_count) == 32, "sc_service_count");
+SC_STEER_ASSERT(sizeof(struct sc_service_count) == 56, "sc_service_count");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, steered) == 8, "sc_service_count.steered");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived) == 16, "sc_service_count.arrived");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived_bytes) == 24, "sc_service_count.arrived_bytes");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, local_bytes) == 32, "sc_service_count.local_bytes");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, opened) == 40, "sc_service_count.opened");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, closed) == 48, "sc_service_count.closed");
 SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 25, "enum sc_reason");
 SC_STEER_ASSERT((SC_STEER_SLOTS & (SC_STEER_SLOTS - 1)) == 0, "SC_STEER_SLOTS is a power of two");
 

@@ -366,6 +366,9 @@ struct sc_service_count bench_service_count(__u32 row)
 		sum.steered += values[cpu].steered;
 		sum.arrived += values[cpu].arrived;
 		sum.arrived_bytes += values[cpu].arrived_bytes;
+		sum.local_bytes += values[cpu].local_bytes;
+		sum.opened += values[cpu].opened;
+		sum.closed += values[cpu].closed;
 	}
 	return sum;
 }

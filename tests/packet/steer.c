@@ -419,6 +419,39 @@ static void test_targets(void **state)
 	assert_int_equal(after.arrived_bytes - before.arrived_bytes, frame.len);
 }
 
+/* Every combination of flags, where it stays and where it arrives; where it is only sent on, nothing is counted. */
+static void test_connections(void **state)
+{
+	enum { FIN = 1, SYN = 2, RST = 4, ACK = 16, FLAGS_AT = ETHERNET_LEN + IPV4_LEN + 13 };
+	struct sc_service_count before, after;
+	struct frame frame;
+	int flags, stage;
+
+	(void)state;
+	for (flags = 0; flags < 64; flags++) {
+		put_simple(&frame, SC_STEER_IPV4, TCP, 40000);
+		frame.bytes[FLAGS_AT] = flags;
+		for (stage = 0; stage < 2; stage++) {
+			before = bench_service_count(0);
+			bench_set_all_cpus(stage ? THERE : HERE);
+			bench_run(BENCH_STEER, frame.bytes, frame.len);
+			if (stage)
+				bench_run(BENCH_ON_CPU, frame.bytes, frame.len);
+			after = bench_service_count(0);
+			assert_int_equal(after.opened - before.opened, (flags & (SYN | ACK)) == SYN);
+			assert_int_equal(after.closed - before.closed, !!(flags & (FIN | RST)));
+			assert_int_equal(after.local_bytes - before.local_bytes, stage ? 0 : frame.len);
+			assert_int_equal(after.arrived_bytes - before.arrived_bytes, stage ? frame.len : 0);
+		}
+	}
+	put_simple(&frame, SC_STEER_IPV4, UDP, 40000);
+	before = bench_service_count(1);
+	bench_run(BENCH_ON_CPU, frame.bytes, frame.len);
+	after = bench_service_count(1);
+	assert_int_equal(after.opened - before.opened, 0);
+	assert_int_equal(after.closed - before.closed, 0);
+}
+
 /* A service removed while its packets wait: they reach the stack all the same. */
 static void test_strayed(void **state)
 {
@@ -541,6 +574,7 @@ int main(void)
 		cmocka_unit_test_setup(test_lying_ext_header, setup),
 		cmocka_unit_test_setup(test_service_lookup, setup),
 		cmocka_unit_test_setup(test_targets, setup),
+		cmocka_unit_test_setup(test_connections, setup),
 		cmocka_unit_test_setup(test_strayed, setup),
 		cmocka_unit_test_setup(test_frags, setup),
 		cmocka_unit_test_setup(test_spread, setup),

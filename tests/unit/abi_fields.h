@@ -22,7 +22,8 @@
 	X(sc_service_key, family) X(sc_service_key, protocol) X(sc_service_key, port) X(sc_service_key, addr)        \
 	X(sc_service, row)                                                                                           \
 	X(sc_service_count, local) X(sc_service_count, steered) X(sc_service_count, arrived)                         \
-	X(sc_service_count, arrived_bytes)                                                                           \
+	X(sc_service_count, arrived_bytes) X(sc_service_count, local_bytes) X(sc_service_count, opened)            \
+	X(sc_service_count, closed)                                                                           \
 	X(sc_syn, rate) X(sc_syn, mss_max) X(sc_syn, mac) X(sc_syn, flags)                                           \
 	X(sc_flood, window_ns) X(sc_flood, until_ns) X(sc_flood, syns) X(sc_flood, on)                      \
 	X(sc_rate, interval) X(sc_rate, room) X(sc_rate, cnt) X(sc_rate, period_s) X(sc_rate, burst) X(sc_rate, pad)                 \
