@@ -6,9 +6,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct lane;
+#include "kept.h"
+
 struct sc_conn;
 struct sc_job;
+
+struct inbox {
+	struct kept_list kept;
+	struct sc_job *job_first, *job_last; /* none waits while something is kept */
+	bool ended;
+	int end; /* how: 0 orderly, or -errno; told to every job from then on */
+};
 
 /* Bytes just received: the waiting jobs' first. false: they took all of them, and data went back. */
 bool sc_inbox_data(struct sc_conn *conn, void *data, size_t len);
@@ -19,7 +27,7 @@ void sc_inbox_cancel(struct sc_job *job);
 /* The connection closes: what was not told of or asked for is given back, what waits is cancelled. */
 void sc_inbox_close(struct sc_conn *conn);
 
-/* Frees what there is of inboxes; the lane's memory may be gone already. */
+/* Frees what there is of inboxes; the lane's buffers may be gone already. */
 void sc_inbox_exit(struct lane *lane);
 
 #endif

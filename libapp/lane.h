@@ -132,7 +132,7 @@ struct lane {
 	unsigned int buf_cnt, buf_shift;
 	unsigned int bufs_held; /* taken by the kernel and not yet given back */
 	unsigned int bufs_added; /* given back and not yet published */
-	struct kept *kept; /* buf_cnt; NULL: no connection ever received by jobs */
+	struct kept *kept; /* buf_cnt notes; NULL: no connection ever received by jobs */
 	unsigned int window; /* buffers a connection may hold */
 	unsigned int recv_limit; /* bytes after which the kernel ends a multishot receive; 0: it can't */
 

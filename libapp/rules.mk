@@ -4,10 +4,13 @@ libapp_src := $(wildcard libapp/*.c)
 libapp_libs := -luring
 
 # Programs of scenarios that run on every engine: tests/unit/NAME.c
-scenarios := $(filter-out app_peer app_server app_service,$(basename $(notdir $(wildcard tests/unit/app*.c))))
+scenarios := $(filter-out app_pair app_peer app_server app_service,$(basename $(notdir $(wildcard tests/unit/app*.c))))
 $(foreach s,$(scenarios),$(eval $s_src := $(addprefix tests/unit/,$s.c app_server.c app_peer.c app_service.c)))
 $(foreach s,$(scenarios),$(eval $s_libs := $(libapp) -lpthread))
 
+app_job_src += tests/unit/app_pair.c
+app_mode_src += tests/unit/app_pair.c
+app_sync_src += tests/unit/app_pair.c
 app_pressure_dirs := libapp
 # The functions that tests/unit/app_faults.c names
 app_faults_ldflags := $(shell sed -n 's/^FAULT\(_RING\)*[^a-z]\(void \*, \|int, \|ssize_t, \)*\([a-z_0-9]*\),.*/-Wl,--wrap=\3/p' \

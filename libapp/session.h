@@ -185,6 +185,9 @@ void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink);
 /* These sends end with err, told by the next reap. */
 void sc_sends_fail(struct sc_conn *conn, struct send *send, int err);
 
+/* The event tells what a job would ask for. */
+bool sc_mode_received(const struct sc_event *event, const struct sc_conn *conn);
+
 void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
 /* Asks for more unless there is a reason not to. */
 void sc_recv_next(struct sc_conn *conn);

@@ -43,7 +43,13 @@ static int until(struct sc_session *session, bool (*done)(void *), void *arg, in
 		if (timeout_ms > 0)
 			timeout_ms = now < end ? (int)(end - now) : 0;
 	}
-	return ret ? ret : -ETIMEDOUT;
+	return ret ? ret : sc_refuse(-ETIMEDOUT, "session: time is over, and what was waited for has not come");
+}
+
+/* What an event would tell as its result is this call's own. */
+static ssize_t told(ssize_t result)
+{
+	return result < 0 ? sc_refuse((int)result, sc_strerror((int)result)) : result;
 }
 
 /* --- receiving, sending --- */
@@ -60,7 +66,7 @@ ssize_t sc_sync_recv(struct sc_conn *conn, void *buf, size_t len, unsigned int f
 	sc_job_cancel(job); /* a receive that waits ends by that */
 	result = job->result;
 	sc_job_put(job);
-	return result == -ECANCELED && ret < 0 ? ret : result;
+	return result == -ECANCELED && ret < 0 ? ret : told(result);
 }
 
 /* The kernel may be reading the memory: it is not given back before the cancelled send has ended. */
@@ -91,7 +97,7 @@ int sc_sync_send(struct sc_conn *conn, const void *data, size_t len, int timeout
 	sc_job_put(job);
 	if (result == (ssize_t)len)
 		return 0;
-	return result >= 0 || result == -ECANCELED ? ret : (int)result;
+	return result >= 0 || result == -ECANCELED ? ret : (int)told(result);
 }
 
 /* --- accepting, connecting, closing: an event of the one looked for is taken out of those kept --- */

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EVENTS = 16, SEGMENT_LEN = 4096 };
+enum { EVENTS = 16, SEGMENT_LEN = 4096, WAIT_MS = 10000 };
 
 /* --- the calls that fail (the linker's --wrap leads here) --- */
 
@@ -61,6 +61,7 @@ static bool fails(const char *name)
 
 FAULT(void *, malloc, NULL, ENOMEM, (size_t len), len)
 FAULT(void *, calloc, NULL, ENOMEM, (size_t cnt, size_t len), cnt, len)
+FAULT(void *, realloc, NULL, ENOMEM, (void *mem, size_t len), mem, len)
 FAULT(void *, mmap, MAP_FAILED, ENOMEM, (void *mem, size_t len, int prot, int flags, int fd, off_t off), mem, len, prot,
       flags, fd, off)
 FAULT(int, socket, -1, EMFILE, (int domain, int type, int protocol), domain, type, protocol)
@@ -175,7 +176,44 @@ static void talk_run(struct talk *talk)
 	}
 }
 
-static void talk_begin(struct talk *talk)
+/* The same by calls that wait: both ends are of this thread. */
+static void talk_by_jobs(struct talk *talk)
+{
+	char *mem = sc_segment_mem(talk->segment), text[5];
+	struct sc_conn *far;
+	struct sc_job *job;
+	ssize_t result = 0;
+	int ret;
+
+	if (refused(LIB(sc_async_recv(talk->near, text, 5, SC_RECV_ALL, &job))) ||
+	    refused(LIB(sc_sync_accept(talk->listener, WAIT_MS, &far))) ||
+	    refused(LIB(sc_sync_send(talk->near, mem, 5, WAIT_MS))))
+		return;
+	result = LIB(sc_sync_recv(far, mem + 5, 5, SC_RECV_ALL, WAIT_MS));
+	if (result != 5) {
+		(void)refused((int)result);
+		return;
+	}
+	if (refused(LIB(sc_sync_send(far, mem + 5, 5, WAIT_MS))))
+		return;
+	do
+		ret = LIB(sc_job_wait(job, WAIT_MS, &result));
+	while (ret == -EINTR);
+	assert_int_equal(ret, 1);
+	if (result < 0)
+		return;
+	assert_int_equal(result, 5);
+	assert_memory_equal(text, "hello", 5);
+	talk->echoed = !refused(LIB(sc_sync_close(far, WAIT_MS)));
+}
+
+static void talk_by_events(struct talk *talk)
+{
+	if (!refused(LIB(sc_send(talk->near, sc_segment_mem(talk->segment), 5, 0))))
+		talk_run(talk);
+}
+
+static void talk_begin(struct talk *talk, void (*how)(struct talk *))
 {
 	struct sc_connect_options options = SC_CONNECT_OPTIONS_INIT;
 
@@ -185,14 +223,12 @@ static void talk_begin(struct talk *talk)
 	memcpy(sc_segment_mem(talk->segment), "hello", 5);
 	options.address = "127.0.0.1";
 	options.port = sc_listener_port(talk->listener);
-	if (refused(LIB(sc_connect(talk->session, &options, &talk->near))) ||
-	    refused(LIB(sc_send(talk->near, sc_segment_mem(talk->segment), 5, 0))))
-		return;
-	talk_run(talk);
+	if (!refused(LIB(sc_connect(talk->session, &options, &talk->near))))
+		how(talk);
 }
 
 /* True if the bytes made their way. */
-static bool talk(void)
+static bool talk(void (*how)(struct talk *))
 {
 	struct sc_options options = SC_OPTIONS_INIT;
 	struct talk talk = { 0 };
@@ -203,7 +239,7 @@ static bool talk(void)
 	server_options(&options);
 	if (refused(LIB(sc_open(&options, &talk.session))))
 		return false;
-	talk_begin(&talk);
+	talk_begin(&talk, how);
 	armed = true;
 	sc_close_session(talk.session);
 	armed = false;
@@ -222,29 +258,43 @@ static unsigned int descriptors(void)
 	return cnt;
 }
 
-static void test_each_call_fails(void **state)
+static void each_call_fails(void (*how)(struct talk *))
 {
 	unsigned int before = descriptors(), all, survived = 0;
 
-	(void)state;
 	fail_at = 0;
-	assert_true(talk());
+	assert_true(talk(how));
 	all = calls;
 	assert_true(all > 20);
 	for (fail_at = 1; fail_at <= all; fail_at++) {
-		survived += talk();
+		survived += talk(how);
 		if (descriptors() != before)
 			fail_msg("call %u, %s: %u descriptors are left open", fail_at, failed, descriptors() - before);
 	}
 	fail_at = 0;
-	assert_true(talk());
+	assert_true(talk(how));
 	assert_true(survived < all);
 	print_message("%u calls failed, %u of them not noticed by the application\n", all, survived);
 }
 
+static void test_each_call_fails(void **state)
+{
+	(void)state;
+	each_call_fails(talk_by_events);
+}
+
+static void test_each_call_fails_by_jobs(void **state)
+{
+	(void)state;
+	each_call_fails(talk_by_jobs);
+}
+
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest scenarios[] = { cmocka_unit_test(test_each_call_fails) };
+	const struct CMUnitTest scenarios[] = {
+		cmocka_unit_test(test_each_call_fails),
+		cmocka_unit_test(test_each_call_fails_by_jobs),
+	};
 
 	return server_run(scenarios, sizeof(scenarios) / sizeof(*scenarios), argc > 1 ? argv[1] : NULL);
 }

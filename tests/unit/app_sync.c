@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+/* Synchronous calls against a real engine and real sockets on loopback: every scenario on each engine. */
+#include "app_pair.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MB = 1 << 20 };
+
+static int ask_peer(struct peer *peer)
+{
+	char text[6];
+	int fd = peer_connect(peer->port);
+
+	PEER_CHECK(fd >= 0);
+	for (int i = 0; i < 200; i++) {
+		PEER_CHECK(peer_send(fd, "hello", 6));
+		PEER_CHECK(peer_recv(fd, text, 6));
+		PEER_CHECK(!strcmp(text, "hello"));
+	}
+	PEER_CHECK(!shutdown(fd, SHUT_WR));
+	PEER_CHECK(peer_ends(fd, 0));
+	close(fd);
+	return 0;
+}
+
+/* The simplest server there is: one call after the other, no event. */
+static void test_sync_server(void **state)
+{
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct server server;
+	char *mem;
+
+	(void)state;
+	server_open(&server, &options, pair_ignore);
+	mem = sc_alloc(server.session, 4096);
+	for (int i = 0; i < 5; i++) {
+		struct sc_conn *conn;
+		struct peer peer;
+		ssize_t got;
+
+		peer_start(&peer, sc_listener_port(server.listener), ask_peer, NULL);
+		assert_int_equal(sc_sync_accept(server.listener, WAIT_MS, &conn), 0);
+		while ((got = sc_sync_recv(conn, mem, 4096, 0, WAIT_MS)) > 0)
+			assert_int_equal(sc_sync_send(conn, mem, (size_t)got, WAIT_MS), 0);
+		assert_int_equal(got, 0);
+		assert_int_equal(sc_sync_recv(conn, mem, 4096, 0, WAIT_MS), 0); /* as often as asked */
+		assert_int_equal(sc_sync_close(conn, WAIT_MS), 0);
+		assert_int_equal(peer_join(&peer), 0);
+	}
+	assert_int_equal(counters(&server).closed, 5);
+	assert_int_equal(turn(&server, 0), 0); /* nothing is left to tell */
+	sc_close_session(server.session);
+}
+
+/* --- time --- */
+
+static void test_timeouts(void **state)
+{
+	struct sc_conn *none = NULL;
+	struct sc_job *job;
+	struct pair pair;
+	char text[8];
+
+	(void)state;
+	pair_open(&pair, NULL);
+	assert_int_equal(sc_sync_accept(pair.server.listener, SHORT_MS, &none), -ETIMEDOUT);
+	assert_int_equal(sc_sync_recv(pair.conn, text, 5, 0, SHORT_MS), -ETIMEDOUT);
+	assert_int_equal(sc_sync_recv(pair.conn, text, 5, 0, 0), -ETIMEDOUT);
+	assert_int_equal(sc_async_recv(pair.conn, text, 5, 0, &job), 0);
+	assert_true(pending(job));
+	assert_true(peer_send(pair.peer, "hello", 5)); /* nothing of it went to a receive that had given up */
+	assert_int_equal(result_of(job), 5);
+	assert_memory_equal(text, "hello", 5);
+	assert_true(peer_send(pair.peer, "abc", 3));
+	assert_int_equal(sc_sync_recv(pair.conn, text, 5, SC_RECV_ALL, 200), 3); /* what there was when time was over */
+	pair_close(&pair);
+}
+
+/* More than the socket takes, to a peer that does not read: part of it is gone when time is over. */
+static void test_send_timeout(void **state)
+{
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct pair pair;
+	char *mem;
+
+	(void)state;
+	pair_open(&pair, &options);
+	mem = sc_alloc(pair.server.session, 8 * MB);
+	assert_non_null(mem);
+	assert_int_equal(sc_sync_send(pair.conn, mem, 8 * MB, SHORT_MS), -ETIMEDOUT);
+	assert_int_equal(sc_sync_send(pair.conn, mem, 1, SHORT_MS), -EPIPE);
+	sc_free(pair.server.session, mem);
+	pair_close(&pair);
+}
+
+/* A peer that reads nothing holds up a close until time is over. */
+static void test_close_timeout(void **state)
+{
+	struct sc_job *job;
+	struct pair pair;
+	char *mem;
+
+	(void)state;
+	pair_open(&pair, NULL);
+	mem = sc_alloc(pair.server.session, 8 * MB);
+	assert_int_equal(sc_async_send(pair.conn, mem, 8 * MB, &job), 0);
+	assert_int_equal(sc_sync_close(pair.conn, SHORT_MS), -ETIMEDOUT);
+	assert_int_equal(result_of(job), -ECANCELED);
+	assert_int_equal(counters(&pair.server).closed, 1);
+	assert_int_equal(close(pair.peer), 0);
+	sc_close_session(pair.server.session);
+}
+
+/* --- connecting --- */
+
+/* A port where nobody listens, until fd does. */
+static int bound_open(uint16_t *ret_port)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	*ret_port = ntohs(addr.sin_port);
+	return fd;
+}
+
+static int answering_peer(struct peer *peer)
+{
+	int listener = *(int *)peer->arg, fd;
+	char text[5];
+
+	do
+		fd = accept(listener, NULL, NULL);
+	while (fd < 0 && errno == EINTR);
+	PEER_CHECK(fd >= 0);
+	PEER_CHECK(peer_recv(fd, text, 5));
+	PEER_CHECK(!memcmp(text, "hello", 5));
+	PEER_CHECK(peer_send(fd, "there", 5));
+	PEER_CHECK(peer_ends(fd, 0));
+	close(fd);
+	return 0;
+}
+
+static void test_connect(void **state)
+{
+	struct sc_connect_options to = SC_CONNECT_OPTIONS_INIT;
+	struct sc_options options = SC_OPTIONS_INIT;
+	int listener = bound_open(&to.port);
+	struct server server;
+	struct sc_conn *conn;
+	struct peer peer;
+	char *mem;
+
+	(void)state;
+	server_open(&server, &options, pair_ignore);
+	mem = sc_alloc(server.session, 100);
+	to.address = "127.0.0.1";
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(sc_sync_connect(server.session, &to, &conn), -ECONNREFUSED);
+		assert_non_null(strstr(sc_reason(), "nobody listens"));
+	}
+	assert_int_equal(listen(listener, 1), 0);
+	peer_start(&peer, to.port, answering_peer, &listener);
+	assert_int_equal(sc_sync_connect(server.session, &to, &conn), 0);
+	memcpy(mem, "hello", 5);
+	assert_int_equal(sc_sync_send(conn, mem, 5, WAIT_MS), 0);
+	assert_int_equal(sc_sync_recv(conn, mem, 5, SC_RECV_ALL, WAIT_MS), 5);
+	assert_memory_equal(mem, "there", 5);
+	assert_int_equal(sc_sync_close(conn, WAIT_MS), 0);
+	assert_int_equal(peer_join(&peer), 0);
+	turn_until(&server, counters(&server).closed == 4);
+	assert_int_equal(server.closed + server.connected, 0); /* of no attempt is an event told */
+	to.address = "nowhere";
+	assert_int_equal(sc_sync_connect(server.session, &to, &conn), -EINVAL);
+	assert_int_equal(close(listener), 0);
+	sc_close_session(server.session);
+}
+
+/* A receive that waits for the connection's making ends with the error of that. */
+static void test_connect_fails_jobs(void **state)
+{
+	struct sc_connect_options to = SC_CONNECT_OPTIONS_INIT;
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct sc_job *receive, *send;
+	struct server server;
+	struct sc_conn *conn;
+	int fd = bound_open(&to.port);
+	char text[4];
+
+	(void)state;
+	server_open(&server, &options, pair_ignore);
+	to.address = "127.0.0.1";
+	assert_int_equal(sc_connect(server.session, &to, &conn), 0);
+	assert_int_equal(sc_async_recv(conn, text, 4, 0, &receive), 0);
+	assert_int_equal(sc_async_send(conn, sc_alloc(server.session, 1), 1, &send), 0);
+	assert_int_equal(result_of(receive), -ECONNREFUSED);
+	assert_int_equal(result_of(send), -ECONNREFUSED);
+	assert_int_equal(sc_sync_close(conn, WAIT_MS), 0);
+	assert_int_equal(turn(&server, 0), 0); /* its SC_EVENT_CONNECT was kept, and is not told after the close */
+	assert_int_equal(close(fd), 0);
+	sc_close_session(server.session);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest scenarios[] = {
+		cmocka_unit_test(test_sync_server),  cmocka_unit_test(test_timeouts),
+		cmocka_unit_test(test_send_timeout), cmocka_unit_test(test_close_timeout),
+		cmocka_unit_test(test_connect),	     cmocka_unit_test(test_connect_fails_jobs),
+	};
+
+	return server_run(scenarios, sizeof(scenarios) / sizeof(*scenarios), argc > 1 ? argv[1] : NULL);
+}
