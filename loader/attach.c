@@ -17,6 +17,7 @@
 #include "settings.h"
 #include "signals.h"
 #include "trial.h"
+#include "tuning.h"
 #include "usage.h"
 
 enum {
@@ -130,6 +131,19 @@ static void say_done(const struct sc_place *place, const struct sc_pins *pins, c
 			place->ifname, place->ifname);
 }
 
+static int tune(const struct sc_place *place, const struct sc_settings *settings)
+{
+	unsigned int parts;
+	int err = sc_tuning_get(place, &parts);
+
+	if (err) {
+		sc_error("%s: cannot read its pins: %s; run as the user who attached it", place->dir, strerror(-err));
+		return err;
+	}
+	parts = sc_plan_tuned(&settings->plan, parts) | (settings->no_fifo ? SC_TUNED_NO_RT : 0);
+	return sc_tuning_set(place, &settings->plan.cpus, parts);
+}
+
 static int attach(struct sc_place *place, const struct options *options)
 {
 	const struct sc_settings *settings = &options->settings;
@@ -146,6 +160,7 @@ static int attach(struct sc_place *place, const struct options *options)
 	if (!err) {
 		if (!settings->no_fifo)
 			sc_dedicate_set_fifo(&pins, &settings->plan.cpus);
+		err = tune(place, settings);
 		sc_checks_warn(place, mode);
 		say_done(place, &pins, options, mode);
 	}

@@ -18,7 +18,7 @@ static const struct {
 	{ CAP_NET_ADMIN, "CAP_NET_ADMIN", true, true },
 	{ CAP_PERFMON, "CAP_PERFMON", false, true },
 	{ CAP_SYS_NICE, "CAP_SYS_NICE", false, true }, /* SCHED_FIFO for kernel threads */
-	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN", false, false }, /* names of other people's programs */
+	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN", false, false }, /* programs and maps by number; sysfs */
 };
 
 #define KEPT_CNT (sizeof(kept) / sizeof(kept[0]))

@@ -11,6 +11,7 @@
 #include "report.h"
 #include "steering.h"
 #include "target.h"
+#include "tuning.h"
 
 enum {
 	OPTION_NO_FIFO = 0x200,
@@ -28,7 +29,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option option_table[] = {
-	{ "no-fifo", OPTION_NO_FIFO, NULL, 0, "Leave the CPU map's kernel threads at the priority they have", 0 },
+	{ "no-fifo", OPTION_NO_FIFO, NULL, 0, "Leave the kernel threads at the priority they have", 0 },
 	{ 0 },
 };
 
@@ -76,6 +77,8 @@ int sc_cmd_cpus(int argc, char **argv)
 		sc_hint_error(place.ifname, SC_STEP_MAPS, err);
 	else if (!no_fifo)
 		sc_dedicate_set_fifo(&pins, &target.cpus);
+	if (!err)
+		err = sc_tuning_follow(&place, &target.cpus, no_fifo);
 	if (!err)
 		err = target.json ? print_json(&place, &target.cpus) : print_text(&place, &target.cpus);
 	sc_target_close(&place, &pins);

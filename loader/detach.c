@@ -12,6 +12,7 @@
 #include "pins.h"
 #include "place.h"
 #include "target.h"
+#include "tuning.h"
 
 /* Also what another version attached: its link has the same name. */
 static int detach(const struct sc_place *place)
@@ -27,6 +28,8 @@ static int detach(const struct sc_place *place)
 		return err;
 	}
 	sc_pins_close(&pins);
+	/* What could not be put back was said, and is no reason to stay. */
+	(void)sc_tuning_restore(place);
 	err = sc_place_remove_dir(place);
 	if (err)
 		sc_error("%s: cannot remove: %s; remove the files in it", place->dir, strerror(-err));

@@ -69,6 +69,37 @@ int sc_ethtool_queues(const char *ifname, __u32 *ret_rx, __u32 *ret_tx)
 	return err;
 }
 
+int sc_ethtool_rss(const char *ifname, struct sc_rss *ret_rss)
+{
+	struct {
+		struct ethtool_rxfh_indir head;
+		__u32 queues[SC_RSS_MAX];
+	} request = { .head = { .cmd = ETHTOOL_GRXFHINDIR } };
+	int err = ask(ifname, &request);
+
+	if (err)
+		return err;
+	if (!request.head.size || request.head.size > SC_RSS_MAX)
+		return -EOPNOTSUPP;
+	err = ask(ifname, &request);
+	if (err)
+		return err;
+	ret_rss->cnt = request.head.size;
+	memcpy(ret_rss->queues, request.queues, ret_rss->cnt * sizeof(__u32));
+	return 0;
+}
+
+int sc_ethtool_set_rss(const char *ifname, const struct sc_rss *rss)
+{
+	struct {
+		struct ethtool_rxfh_indir head;
+		__u32 queues[SC_RSS_MAX];
+	} request = { .head = { .cmd = ETHTOOL_SRXFHINDIR, .size = rss->cnt } };
+
+	memcpy(request.queues, rss->queues, rss->cnt * sizeof(__u32));
+	return ask(ifname, &request);
+}
+
 /* The feature's bit, -1 if this kernel knows none of that name. *ret_cnt: how many there are. */
 static int find_feature(const char *ifname, const char *name, __u32 *ret_cnt)
 {

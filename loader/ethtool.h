@@ -19,6 +19,20 @@ int sc_ethtool_value(const char *ifname, __u32 command, __u32 *ret_value);
 /* Queues in use, combined ones included. 0 or -errno: many drivers do not tell. */
 int sc_ethtool_queues(const char *ifname, __u32 *ret_rx, __u32 *ret_tx);
 
+/* Queue of each slot of the table that spreads flows over queues. */
+enum {
+	SC_RSS_MAX = 4096,
+};
+
+struct sc_rss {
+	__u32 cnt;
+	__u32 queues[SC_RSS_MAX];
+};
+
+/* 0; -EOPNOTSUPP: there is no such table; else -errno. */
+int sc_ethtool_rss(const char *ifname, struct sc_rss *ret_rss);
+int sc_ethtool_set_rss(const char *ifname, const struct sc_rss *rss);
+
 /* Whether the feature of that name, as `ethtool -k` shows it in the kernel's own words, is on. */
 bool sc_ethtool_feature(const char *ifname, const char *name);
 

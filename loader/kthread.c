@@ -16,26 +16,56 @@ enum {
 	WAIT_STEP_MS = 20,
 	WAIT_MS = 1000,
 	NAME_LEN = 64,
+	KERNEL_THREAD = 0x00200000, /* PF_KTHREAD in the flags of /proc/PID/stat */
 };
+
+static bool read_line(const char *path, char *line, size_t len)
+{
+	FILE *file = fopen(path, "re");
+	bool done;
+
+	if (!file)
+		return false;
+	done = fgets(line, len, file);
+	fclose(file);
+	line[done ? strcspn(line, "\n") : 0] = '\0';
+	return done;
+}
 
 static bool has_name(const char *pid, const char *name)
 {
-	char path[32], comm[NAME_LEN] = "";
-	FILE *file;
+	char path[32], comm[NAME_LEN];
 
 	snprintf(path, sizeof(path), "/proc/%.10s/comm", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	if (!fgets(comm, sizeof(comm), file))
-		comm[0] = '\0';
-	fclose(file);
-	comm[strcspn(comm, "\n")] = '\0';
-	return !strcmp(comm, name);
+	return read_line(path, comm, sizeof(comm)) && !strcmp(comm, name);
 }
 
-/* Calls visit for each process of that name; returns how many, or the first error of visit. */
-static int for_each_process(const char *name, int (*visit)(pid_t pid))
+static bool is_kernel_thread(int pid)
+{
+	char path[32], line[512], *end;
+	unsigned long flags;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (!read_line(path, line, sizeof(line)))
+		return false;
+	/* The name, in parentheses, may have any character. */
+	end = strrchr(line, ')');
+	return end && sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 && flags & KERNEL_THREAD;
+}
+
+bool sc_kthread_is(int pid, const char *prefix)
+{
+	char path[32], comm[NAME_LEN];
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	return read_line(path, comm, sizeof(comm)) && !strncmp(comm, prefix, strlen(prefix)) && is_kernel_thread(pid);
+}
+
+/*
+ * Calls visit for each process of that name; returns how many, or the first error of visit. kernel: threads of the kernel only,
+ * for anybody may give a process of his own such a name, and would have its priority.
+ */
+static int for_each_process(const char *name, bool kernel, int (*visit)(pid_t pid))
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
@@ -44,7 +74,8 @@ static int for_each_process(const char *name, int (*visit)(pid_t pid))
 	if (!proc)
 		return -errno;
 	while (!err && (entry = readdir(proc))) {
-		if (!isdigit((unsigned char)entry->d_name[0]) || !has_name(entry->d_name, name))
+		if (!isdigit((unsigned char)entry->d_name[0]) || !has_name(entry->d_name, name) ||
+		    (kernel && !is_kernel_thread(atoi(entry->d_name))))
 			continue;
 		err = visit(atoi(entry->d_name));
 		cnt++;
@@ -69,7 +100,7 @@ static int set_fifo_when_there(const char *name)
 	int waited_ms, found;
 
 	for (waited_ms = 0; waited_ms < WAIT_MS; waited_ms += WAIT_STEP_MS) {
-		found = for_each_process(name, set_fifo);
+		found = for_each_process(name, true, set_fifo);
 		if (found)
 			return found < 0 ? found : 0;
 		nanosleep(&step, NULL);
@@ -103,7 +134,7 @@ static int visit_nothing(pid_t pid)
 
 bool sc_process_exists(const char *name)
 {
-	return for_each_process(name, visit_nothing) > 0;
+	return for_each_process(name, false, visit_nothing) > 0;
 }
 
 static int found_policy;
@@ -124,7 +155,7 @@ int sc_kthread_policy(int cpus_fd, int cpu)
 	if (bpf_map_get_info_by_fd(cpus_fd, &info, &len))
 		return -errno;
 	snprintf(name, sizeof(name), "cpumap/%d/map:%u", cpu, info.id);
-	found = for_each_process(name, visit_policy);
+	found = for_each_process(name, true, visit_policy);
 	return found < 0 ? found : found ? found_policy : -ESRCH;
 }
 

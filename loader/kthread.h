@@ -19,6 +19,9 @@ int sc_kthread_policy(int cpus_fd, int cpu);
 /* Whether a poller of an io_uring (iou-sqp-PID) is bound to that CPU alone. */
 bool sc_kthread_poller_on(int cpu);
 
+/* Whether it is a kernel thread whose name begins so: any user may give a process of its own such a name. */
+bool sc_kthread_is(int pid, const char *prefix);
+
 /* Whether a process of that name runs here. */
 bool sc_process_exists(const char *name);
 

@@ -3,21 +3,32 @@
 #include <errno.h>
 #include <string.h>
 
+#include "knob.h"
 #include "modules.h"
 #include "plan.h"
 #include "services.h"
 #include "steering.h"
 
-static __u32 turn(__u32 modules, enum sc_module module, bool on)
+static __u32 turn(__u32 bits, __u32 bit, bool on)
 {
-	return on ? modules | module : modules & ~module;
+	return on ? bits | bit : bits & ~bit;
+}
+
+static __u32 fulfil(__u32 bits, __u32 bit, enum sc_wish wish)
+{
+	return wish == SC_WISH_NONE ? bits : turn(bits, bit, wish == SC_WISH_ON);
 }
 
 __u32 sc_plan_modules(const struct sc_plan *plan, __u32 now)
 {
-	if (plan->validity != SC_WISH_NONE)
-		now = turn(now, SC_MODULE_VALIDITY, plan->validity == SC_WISH_ON);
+	now = fulfil(now, SC_MODULE_VALIDITY, plan->validity);
 	return now | sc_prefixes_modules(&plan->lists[SC_LIST_DENY]) | sc_prefixes_modules(&plan->lists[SC_LIST_ALLOW]);
+}
+
+unsigned int sc_plan_tuned(const struct sc_plan *plan, unsigned int now)
+{
+	now = fulfil(now, SC_TUNED_IRQ, plan->irq);
+	return fulfil(now, SC_TUNED_BUSY_POLL, plan->busy_poll);
 }
 
 int sc_plan_spare(const struct sc_plan *plan, const struct sc_pins *pins)

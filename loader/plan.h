@@ -30,6 +30,8 @@ struct sc_plan {
 	struct sc_spec spared[SC_SPARED_MAX];
 	bool is_whole; /* services and spared ports that are not in it go */
 	enum sc_wish validity;
+	enum sc_wish irq; /* SC_TUNED_IRQ */
+	enum sc_wish busy_poll; /* SC_TUNED_BUSY_POLL */
 	/* By enum sc_list. */
 	bool has_list[SC_LIST_ALLOW + 1]; /* without, a list stays as it is */
 	struct sc_prefixes lists[SC_LIST_ALLOW + 1];
@@ -43,6 +45,9 @@ int sc_plan_spare(const struct sc_plan *plan, const struct sc_pins *pins);
 
 /* The lists: due when programs run that look into them. 0 or -errno. */
 int sc_plan_fill_lists(const struct sc_plan *plan, const struct sc_pins *pins);
+
+/* Parts (enum sc_tuned) that are to be tuned, of an interface where `now` are. */
+unsigned int sc_plan_tuned(const struct sc_plan *plan, unsigned int now);
 
 /* Services and CPUs, and then away with what a whole plan does not have. 0 or -errno. */
 int sc_plan_carry_out(const struct sc_plan *plan, const struct sc_pins *pins);

@@ -13,6 +13,7 @@
 #include "pending.h"
 #include "report.h"
 #include "steering.h"
+#include "tuning.h"
 
 static int read_program(struct sc_report *report, const struct sc_pins *pins)
 {
@@ -56,6 +57,9 @@ static int read_changes(struct sc_report *report, const struct sc_pins *pins)
 
 	report->is_pending = !err;
 	if (err && err != -ENOENT)
+		return err;
+	err = sc_tuning_get(report->place, &report->tuned);
+	if (err)
 		return err;
 	report->spared_cnt = sc_modules_spared(pins, report->spared, SC_SPARED_MAX);
 	return report->spared_cnt < 0 ? report->spared_cnt : 0;

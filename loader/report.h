@@ -33,6 +33,7 @@ struct sc_report {
 	struct sc_spec spared[SC_SPARED_MAX];
 	bool is_pending; /* a change waits to be confirmed */
 	unsigned int left_s; /* until it is taken back, 0: nobody will */
+	unsigned int tuned; /* enum sc_tuned */
 	cpu_set_t cpus; /* dedicated */
 	unsigned int slots[CPU_SETSIZE]; /* of the indirection table, by CPU */
 	struct sc_cookies cookies;

@@ -14,6 +14,8 @@ enum {
 	OPTION_NEVER_DROP,
 	OPTION_DENY_FILE,
 	OPTION_ALLOW_FILE,
+	OPTION_IRQ,
+	OPTION_BUSY_POLL,
 };
 
 static const struct argp_option table[] = {
@@ -31,7 +33,13 @@ static const struct argp_option table[] = {
 	  "Never drop packets to this port, such as tcp/22; may be repeated", 0 },
 	{ "deny-file", OPTION_DENY_FILE, "FILE", 0, "Drop packets from the prefixes in this file, see deny import", 0 },
 	{ "allow-file", OPTION_ALLOW_FILE, "FILE", 0, "Exceptions to the deny list: the prefixes in this file", 0 },
-	{ "no-fifo", OPTION_NO_FIFO, NULL, 0, "Leave the CPU map's kernel threads at normal priority", 0 },
+	{ "irq", OPTION_IRQ, NULL, 0,
+	  "Turn interrupts, RSS, RPS and XPS to the dedicated CPUs too, as far as the driver lets; detach puts them back",
+	  0 },
+	{ "busy-poll", OPTION_BUSY_POLL, NULL, 0,
+	  "Poll by threads on the dedicated CPUs (threaded NAPI), not in interrupts; detach puts it back", 0 },
+	{ "no-fifo", OPTION_NO_FIFO, NULL, 0,
+	  "Leave the kernel threads of the CPU map and of --busy-poll at normal priority", 0 },
 	{ 0 },
 };
 
@@ -102,6 +110,12 @@ const char *sc_settings_take(struct sc_settings *settings, int key, const char *
 		return NULL;
 	case OPTION_ALLOW_FILE:
 		settings->allow_file = value;
+		return NULL;
+	case OPTION_IRQ:
+		settings->plan.irq = SC_WISH_ON;
+		return NULL;
+	case OPTION_BUSY_POLL:
+		settings->plan.busy_poll = SC_WISH_ON;
 		return NULL;
 	default: /* OPTION_NO_FIFO: no other is in the table */
 		settings->no_fifo = true;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "log.h"
+#include "knob.h"
 #include "modules.h"
 #include "report.h"
 #include "steering.h"
@@ -59,6 +60,14 @@ static void show_pending(const struct sc_report *report)
 		       report->place->ifname);
 }
 
+static void show_tuned(const struct sc_report *report)
+{
+	if (report->tuned & SC_TUNED_IRQ)
+		printf("  until detach on the dedicated CPUs: interrupts, RSS, RPS, XPS, as far as the driver lets\n");
+	if (report->tuned & SC_TUNED_BUSY_POLL)
+		printf("  until detach on the dedicated CPUs: NAPI, by threads\n");
+}
+
 static void show_services(const struct sc_report *report)
 {
 	const struct sc_service_report *service;
@@ -90,6 +99,7 @@ void sc_report_text(const struct sc_report *report)
 	show_pending(report);
 	show_modules(report);
 	show_cpus(report);
+	show_tuned(report);
 	if (report->cookies.on) {
 		printf("  ");
 		sc_cookies_text(&report->cookies);
@@ -172,11 +182,12 @@ json_t *sc_report_json(const struct sc_report *report)
 	for (i = 0; i < SC_REASON_CNT; i++)
 		json_object_set_new(counters, reasons[i].name, json_integer(report->counters[i]));
 	format_tag(report, tag);
-	return json_pack("{s:s, s:i, s:I, s:s, s:{s:s, s:I, s:s}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "interface",
-			 report->place->ifname, "ifindex", report->place->ifindex, "netns",
+	return json_pack("{s:s, s:i, s:I, s:s, s:{s:s, s:I, s:s}, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o}",
+			 "interface", report->place->ifname, "ifindex", report->place->ifindex, "netns",
 			 (json_int_t)report->place->netns, "mode", sc_mode_name(report->mode), "program", "name",
 			 report->program_name, "id", (json_int_t)report->program_id, "tag", tag, "modules",
 			 modules_json(report), "never_drop", spared_json(report), "unconfirmed_s", pending_json(report),
+			 "irq", !!(report->tuned & SC_TUNED_IRQ), "busy_poll", !!(report->tuned & SC_TUNED_BUSY_POLL),
 			 "cpus", cpus_json(report), "syn", sc_cookies_json(&report->cookies), "services", services,
 			 "counters", counters);
 }

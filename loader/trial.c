@@ -28,6 +28,17 @@ static int read_program(int fd, struct bpf_prog_info *ret_info)
 	return bpf_prog_get_info_by_fd(fd, ret_info, &len) ? -errno : 0;
 }
 
+static const char *wish_name(enum sc_wish wish)
+{
+	return wish == SC_WISH_ON ? "turned to these CPUs" : "as they were before the first attach";
+}
+
+/* null: stays as it is. */
+static json_t *wish_json(enum sc_wish wish)
+{
+	return wish == SC_WISH_NONE ? json_null() : json_boolean(wish == SC_WISH_ON);
+}
+
 static void show_text(const struct outcome *outcome)
 {
 	const struct sc_plan *plan = outcome->plan;
@@ -43,6 +54,10 @@ static void show_text(const struct outcome *outcome)
 		printf("  never dropped: %s\n", sc_spec_format(&plan->spared[i], text));
 	if (plan->validity != SC_WISH_NONE)
 		printf("  validity %s\n", plan->validity == SC_WISH_ON ? "on" : "off");
+	if (plan->irq != SC_WISH_NONE)
+		printf("  interrupts, RSS, RPS, XPS: %s\n", wish_name(plan->irq));
+	if (plan->busy_poll != SC_WISH_NONE)
+		printf("  NAPI threads: %s\n", wish_name(plan->busy_poll));
 	for (i = SC_LIST_DENY; i <= SC_LIST_ALLOW; i++)
 		if (plan->has_list[i])
 			printf("  %s list: %d prefixes\n", i == SC_LIST_DENY ? "deny" : "allow", plan->lists[i].cnt);
@@ -93,14 +108,14 @@ static int show_json(const struct outcome *outcome)
 	for (i = 0; i < CPU_SETSIZE; i++)
 		if (CPU_ISSET(i, &plan->cpus))
 			json_array_append_new(cpus, json_integer(i));
-	root = json_pack("{s:i, s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema_version",
-			 SC_REPORT_SCHEMA, "interface", outcome->place->ifname, "dry_run", 1, "in_place",
-			 outcome->attached, "whole", plan->is_whole, "mode", sc_mode_name(outcome->mode), "cpus", cpus,
-			 "services", specs_json(plan->specs, plan->spec_cnt), "never_drop",
-			 specs_json(plan->spared, plan->spared_cnt), "validity",
-			 plan->validity == SC_WISH_NONE ? json_null() : json_boolean(plan->validity == SC_WISH_ON),
-			 "deny_prefixes", list_json(plan, SC_LIST_DENY), "allow_prefixes",
-			 list_json(plan, SC_LIST_ALLOW), "programs", programs_json(outcome));
+	root = json_pack("{s:i, s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "schema_version", SC_REPORT_SCHEMA, "interface", outcome->place->ifname, "dry_run", 1,
+			 "in_place", outcome->attached, "whole", plan->is_whole, "mode", sc_mode_name(outcome->mode),
+			 "cpus", cpus, "services", specs_json(plan->specs, plan->spec_cnt), "never_drop",
+			 specs_json(plan->spared, plan->spared_cnt), "validity", wish_json(plan->validity), "irq",
+			 wish_json(plan->irq), "busy_poll", wish_json(plan->busy_poll), "deny_prefixes",
+			 list_json(plan, SC_LIST_DENY), "allow_prefixes", list_json(plan, SC_LIST_ALLOW), "programs",
+			 programs_json(outcome));
 	return sc_report_print(root);
 }
 

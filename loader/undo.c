@@ -8,6 +8,7 @@
 #include "modules.h"
 #include "services.h"
 #include "steering.h"
+#include "tuning.h"
 #include "undo.h"
 
 void sc_undo_init(struct sc_undo *undo)
@@ -66,6 +67,7 @@ int sc_undo_remember(struct sc_undo *undo, const struct sc_place *place, const s
 	err = err ?: remember_services(plan, pins);
 	err = err ?: remember_spared(plan, pins);
 	err = err ?: remember_lists(plan, pins);
+	err = err ?: sc_tuning_get(place, &undo->tuned);
 	undo->was_attached = true;
 	undo->has_plan = !err;
 	if (err)
@@ -104,9 +106,11 @@ static int bring_back(struct sc_undo *undo, const struct sc_place *place, struct
 	if (err || !undo->has_plan)
 		return err;
 	err = sc_plan_carry_out(&undo->plan, pins);
-	if (err)
+	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
-	return err;
+		return err;
+	}
+	return sc_tuning_set(place, &undo->plan.cpus, undo->tuned);
 }
 
 int sc_undo_run(struct sc_undo *undo, const struct sc_place *place, struct sc_pins *pins)
@@ -116,6 +120,7 @@ int sc_undo_run(struct sc_undo *undo, const struct sc_place *place, struct sc_pi
 	if (undo->was_attached)
 		return bring_back(undo, place, pins);
 	sc_pins_close(pins);
+	(void)sc_tuning_restore(place);
 	err = sc_place_remove_dir(place);
 	if (err)
 		sc_error("%s: cannot remove: %s; remove the files in it", place->dir, strerror(-err));

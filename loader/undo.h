@@ -12,6 +12,7 @@ struct sc_undo {
 	bool was_attached; /* else the way back is to detach */
 	bool has_plan;
 	struct sc_plan plan; /* services, spared ports, CPUs, lists as they were */
+	unsigned int tuned; /* parts that were */
 	struct sc_swap swap; /* the programs before; -1: none were exchanged yet */
 };
 
