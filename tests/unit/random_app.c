@@ -25,7 +25,7 @@ struct app {
 	char address[INET_ADDRSTRLEN];
 	int epoll_fd;
 	unsigned int close_rate; /* per thousand operations */
-	unsigned int release_rate;
+	unsigned int release_rate, connect_rate;
 	unsigned int len_shift;
 	void *spare[SPARE_MAX]; /* allocated and not sent from */
 	unsigned int pieces[ARENA_ORDERS];
@@ -82,18 +82,30 @@ static void frame_put(const struct link *link, void *at, enum wire_kind kind, si
 	memcpy(at, &frame, sizeof(frame));
 }
 
-/* A header and bytes of our own, cut into up to four pieces. */
+/* A segment that nothing is sent from and that has room for so much, or NULL. */
+static struct sc_segment **segment_any(struct app *app, size_t len)
+{
+	unsigned int i = rng_below(&app->model.rng, MODEL_SEGMENTS);
+	struct sc_segment *segment = app->model.segments[i];
+
+	return segment && !app->model.segment_orders[i] && sc_segment_len(segment) >= len ? &app->model.segments[i] :
+											    NULL;
+}
+
+/* A header and bytes of our own, from the arena or a segment, cut into up to four pieces. */
 static void send_own(struct app *app, struct link *link)
 {
 	size_t len = rng_len(&app->model.rng, app->len_shift), left = len + sizeof(struct wire_frame);
-	struct order *order = order_new(app, left);
+	struct sc_segment **segment = segment_any(app, left);
+	struct order *order = order_new(app, segment ? 0 : left);
 	struct iovec iov[SEND_PIECES];
 	unsigned int cnt = 0;
 	char *at;
 
 	if (!order)
 		return;
-	at = order->mem;
+	order->segment = segment;
+	at = segment ? sc_segment_mem(*segment) : order->mem;
 	order->len = left;
 	frame_put(link, at, WIRE_OWN, len, link->asked);
 	wire_fill(at + sizeof(struct wire_frame), len, WIRE_APP_STREAM | link->id, link->asked);
@@ -240,6 +252,49 @@ static void op_listen(struct app *app, unsigned int i)
 	__atomic_store_n(&app->crowd.ports[i], sc_listener_port(app->listeners[i]), __ATOMIC_RELEASE);
 }
 
+/* To the crowd, or now and then to a port where nobody listens any more. */
+static void op_connect(struct app *app)
+{
+	struct sc_connect_options options = SC_CONNECT_OPTIONS_INIT;
+	struct sc_conn *conn;
+	int err;
+
+	app->tally->ops++;
+	options.address = app->address;
+	options.port = app->crowd.port;
+	if (rng_chance(&app->model.rng, 100))
+		options.port = 1;
+	if (rng_chance(&app->model.rng, 500))
+		options.timeout_ms = 1 + rng_below(&app->model.rng, 50);
+	err = sc_connect(app->model.session, &options, &conn);
+	EXPECT(!err || err == -ENOSPC || err == -ENOMEM, "%s", sc_reason());
+	if (!err)
+		model_connecting(&app->model, conn);
+}
+
+static void op_segment(struct app *app, unsigned int i)
+{
+	struct sc_segment **segment = &app->model.segments[i];
+	unsigned int orders = app->model.segment_orders[i];
+	int err;
+
+	app->tally->ops++;
+	if (*segment) {
+		err = sc_deregister_mem(*segment);
+		EXPECT(err == (orders ? -EBUSY : 0), "a segment with %u sends under way: taking it away answered %d",
+		       orders, err);
+		if (!err)
+			*segment = NULL;
+		return;
+	}
+	err = sc_register_mem(app->model.session, rng_len(&app->model.rng, 19), segment);
+	EXPECT(!err || err == -ENOMEM, "%s", sc_reason());
+	if (err)
+		*segment = NULL;
+	else
+		app->tally->segments++;
+}
+
 static struct link *live_any(struct app *app)
 {
 	struct model *model = &app->model;
@@ -258,6 +313,10 @@ static void op_any(struct app *app)
 		op_alloc(app);
 	else if (rng_chance(rng, 1))
 		op_listen(app, rng_below(rng, CROWD_PORTS));
+	else if (rng_chance(rng, 1))
+		op_segment(app, rng_below(rng, MODEL_SEGMENTS));
+	else if (rng_chance(rng, app->connect_rate))
+		op_connect(app);
 	else if (link && rng_chance(rng, app->close_rate))
 		op_close(app, link);
 	else if (link && (!sends_ended(link) || rng_chance(rng, 50)))
@@ -356,6 +415,7 @@ static void options_draw(struct app *app, enum sc_engine engine)
 	};
 	app->close_rate = 1 + rng_below(rng, 8);
 	app->release_rate = 300 + rng_below(rng, 400);
+	app->connect_rate = rng_below(rng, 3);
 	app->len_shift = rng_below(rng, 4) ? 8 + rng_below(rng, 4) : 18;
 	app->crowd.live_max = 1 + rng_below(rng, CROWD_LIVE_MAX);
 	app->crowd.chunk_shift = 8 + rng_below(rng, 9);
@@ -412,6 +472,9 @@ static void round_drain(struct app *app)
 	crowd_join(&app->crowd);
 	for (unsigned int i = 0; i < SPARE_MAX; i++)
 		sc_free(model->session, app->spare[i]);
+	for (unsigned int i = 0; i < MODEL_SEGMENTS; i++)
+		if (model->segments[i])
+			op_segment(app, i);
 }
 
 static void lane_check(struct lane *lane, enum sc_engine engine)
@@ -450,7 +513,8 @@ static void tally_add(struct app *app)
 	struct tally *tally = app->tally;
 
 	(void)sc_info(app->model.session, &info);
-	tally->conns += info.counters.accepted;
+	tally->conns += info.counters.closed;
+	tally->connected += info.counters.connected;
 	tally->bytes += info.counters.received + info.counters.sent;
 	tally->moves += app->crowd.moves;
 	tally->copied += info.counters.recv_copied;

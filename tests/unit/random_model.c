@@ -21,21 +21,42 @@ void model_batch(struct model *model)
 	model->batch++;
 }
 
-static void accepted(struct model *model, const struct sc_event *event)
+static struct link *link_add(struct model *model, struct sc_conn *conn)
 {
 	struct link *link = calloc(1, sizeof(*link));
 
 	EXPECT(link, "out of memory");
-	EXPECT(!sc_conn_data(event->conn), "accepted: the connection begins with another's data");
+	EXPECT(!sc_conn_data(conn), "a connection begins with another's data");
 	model->links = grown(model->links, model->link_cnt, &model->link_room, sizeof(*model->links));
 	model->live = grown(model->live, model->live_cnt, &model->live_room, sizeof(*model->live));
-	link->conn = event->conn;
+	link->conn = conn;
 	link->id = model->link_cnt + 1;
 	link->live_idx = model->live_cnt;
 	model->live[model->live_cnt++] = model->link_cnt;
 	model->links[model->link_cnt++] = link;
-	sc_conn_set_data(event->conn, link);
-	model->counters.accepted++;
+	sc_conn_set_data(conn, link);
+	return link;
+}
+
+void model_connecting(struct model *model, struct sc_conn *conn)
+{
+	link_add(model, conn)->connecting = true;
+	model->connect_cnt++;
+}
+
+/* A connection that failed is one whose sends fail and that never receives. */
+static void connected(struct model *model, struct link *link, int result)
+{
+	EXPECT(link->connecting, "connection %u: connected (%d), but not being so", link->id, result);
+	EXPECT(!link->closing || link->closing_batch == model->batch, "connection %u: connected after sc_close",
+	       link->id);
+	EXPECT(!result || result == -ECONNREFUSED || result == -ETIMEDOUT || result == -ECONNRESET,
+	       "connection %u: connecting failed: %s", link->id, strerror(-result));
+	link->connecting = false;
+	if (result < 0)
+		link->send_failed = link->broken = true;
+	else
+		model->counters.connected++;
 }
 
 static void hold(struct model *model, struct link *link, const struct sc_event *event)
@@ -50,6 +71,7 @@ static void hold(struct model *model, struct link *link, const struct sc_event *
 
 static void received(struct model *model, struct link *link, const struct sc_event *event)
 {
+	EXPECT(!link->connecting, "connection %u: received before it was connected", link->id);
 	EXPECT(!link->ended && !link->broken, "connection %u: received after the end of its stream", link->id);
 	EXPECT(!link->closing || link->closing_batch == model->batch, "connection %u: received after sc_close",
 	       link->id);
@@ -90,6 +112,8 @@ static void sent(struct model *model, struct link *link, const struct sc_event *
 	link->first = order->next;
 	model->order_cnt--;
 	sc_free(model->session, order->mem);
+	if (order->segment)
+		model->segment_orders[order->segment - model->segments]--;
 	if (order->held)
 		order->held->sending--;
 	free(order);
@@ -113,11 +137,12 @@ void model_event(struct model *model, const struct sc_event *event)
 	struct link *link = event->conn && event->type != SC_EVENT_ACCEPT ? sc_conn_data(event->conn) : NULL;
 
 	if (event->type == SC_EVENT_ACCEPT) {
-		accepted(model, event);
+		(void)link_add(model, event->conn);
+		model->counters.accepted++;
 		return;
 	}
 	EXPECT(event->type != SC_EVENT_LOST, "the engine was lost: %s", strerror(-event->result));
-	EXPECT(link, "event %d of a connection that was never accepted", event->type);
+	EXPECT(link, "event %d of a connection that never began", event->type);
 	EXPECT(!link->closed, "connection %u: event %d (%d) after its end", link->id, event->type, event->result);
 	switch (event->type) {
 	case SC_EVENT_RECV:
@@ -125,6 +150,9 @@ void model_event(struct model *model, const struct sc_event *event)
 		break;
 	case SC_EVENT_SENT:
 		sent(model, link, event);
+		break;
+	case SC_EVENT_CONNECT:
+		connected(model, link, event->result);
 		break;
 	case SC_EVENT_ERROR:
 		EXPECT(!link->ended && !link->broken, "connection %u: broken after its end", link->id);
@@ -150,6 +178,8 @@ void model_ordered(struct model *model, struct link *link, struct order *order)
 	link->last = order;
 	link->asked += order->len;
 	model->order_cnt++;
+	if (order->segment)
+		model->segment_orders[order->segment - model->segments]++;
 	if (order->held)
 		order->held->sending++;
 }
@@ -212,7 +242,13 @@ void model_check(const struct model *model, const struct crowd *crowd)
 	counter_check("sent", info.counters.sent, model->counters.sent);
 	counter_check("recv_events", info.counters.recv_events, model->counters.recv_events);
 	counter_check("send_events", info.counters.send_events, model->counters.send_events);
-	EXPECT(info.counters.accepted == info.counters.closed, "sc_info: accepted and closed differ");
+	EXPECT(info.counters.accepted + model->connect_cnt == info.counters.closed,
+	       "sc_info: %llu were closed, but %llu accepted and %u made", (unsigned long long)info.counters.closed,
+	       (unsigned long long)info.counters.accepted, model->connect_cnt);
+	/* one that was closed meanwhile is not told of */
+	EXPECT(info.counters.connected >= model->counters.connected && info.counters.connected <= model->connect_cnt,
+	       "sc_info: connected is %llu, events told of %llu", (unsigned long long)info.counters.connected,
+	       (unsigned long long)model->counters.connected);
 }
 
 void model_free(struct model *model)

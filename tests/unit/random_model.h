@@ -7,12 +7,15 @@
 
 #include "random_peer.h"
 
+enum { MODEL_SEGMENTS = 3 };
+
 /* A send asked for and not yet told of. */
 struct order {
 	struct order *next;
 	uint64_t tag;
 	size_t len;
 	void *mem; /* of the arena, or NULL */
+	struct sc_segment **segment; /* that it is sent from, or NULL */
 	struct held *held; /* what it echoes, or NULL */
 };
 
@@ -26,13 +29,14 @@ struct held {
 	unsigned int idx; /* in model.held */
 };
 
-/* One accepted connection; its books outlive it. */
+/* One connection, accepted or made; its books outlive it. */
 struct link {
 	struct sc_conn *conn;
 	uint32_t id; /* its place in the model + 1 */
 	uint32_t peer_id; /* the stream's first bytes */
 	uint64_t received, asked, sent;
 	struct order *first, *last;
+	bool connecting; /* made here, outcome not told */
 	bool shut, closing, close_now;
 	bool closed, ended, broken, send_failed;
 	unsigned int closing_batch; /* events of this one may still come after sc_close */
@@ -47,7 +51,8 @@ struct model {
 	unsigned int *live, live_cnt, live_room; /* indices of those not closed */
 	struct held **held;
 	unsigned int held_cnt, held_room;
-	unsigned int order_cnt;
+	unsigned int order_cnt, segment_orders[MODEL_SEGMENTS], connect_cnt;
+	struct sc_segment *segments[MODEL_SEGMENTS];
 	unsigned int batch;
 	uint64_t next_tag;
 	struct sc_counters counters; /* what sc_info must say, as far as events tell */
@@ -64,6 +69,9 @@ void random_fail(const char *format, ...) __attribute__((format(printf, 1, 2), n
 /* Before the events of one sc_poll or sc_wait. */
 void model_batch(struct model *model);
 void model_event(struct model *model, const struct sc_event *event);
+
+/* sc_connect has made this connection. */
+void model_connecting(struct model *model, struct sc_conn *conn);
 
 void model_ordered(struct model *model, struct link *link, struct order *order);
 void model_release(struct model *model, struct held *held);

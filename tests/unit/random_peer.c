@@ -59,21 +59,31 @@ static void half_close(struct crowd *crowd, struct remote *remote)
 		broken(crowd, remote);
 }
 
-static void join_in(struct crowd *crowd)
+static struct remote *remote_add(struct crowd *crowd, int fd)
 {
-	uint16_t port = __atomic_load_n(&crowd->ports[rng_below(&crowd->rng, CROWD_PORTS)], __ATOMIC_ACQUIRE);
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = crowd->addr };
 	struct remote *remote;
-	int fd;
 
-	if (!port)
-		return;
 	if (crowd->cnt == crowd->room) {
 		crowd->room = crowd->room ? crowd->room * 2 : 256;
 		crowd->remotes = realloc(crowd->remotes, crowd->room * sizeof(*crowd->remotes));
 		if (!crowd->remotes)
 			abort();
 	}
+	remote = &crowd->remotes[crowd->cnt];
+	*remote = (struct remote){ .fd = fd, .id = crowd->cnt + 1 };
+	crowd->live[crowd->live_cnt++] = crowd->cnt++;
+	moved(crowd);
+	return remote;
+}
+
+static void join_in(struct crowd *crowd)
+{
+	uint16_t port = __atomic_load_n(&crowd->ports[rng_below(&crowd->rng, CROWD_PORTS)], __ATOMIC_ACQUIRE);
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = crowd->addr };
+	int fd;
+
+	if (!port)
+		return;
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return;
@@ -81,10 +91,16 @@ static void join_in(struct crowd *crowd)
 		(void)close(fd); /* the listener was closed meanwhile */
 		return;
 	}
-	remote = &crowd->remotes[crowd->cnt];
-	*remote = (struct remote){ .fd = fd, .id = crowd->cnt + 1 };
-	crowd->live[crowd->live_cnt++] = crowd->cnt++;
-	moved(crowd);
+	(void)remote_add(crowd, fd);
+}
+
+/* Who has been connected to. What is in the backlog at the end is reset. */
+static void let_in(struct crowd *crowd)
+{
+	int fd = accept4(crowd->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd >= 0)
+		remote_add(crowd, fd)->connected = true;
 }
 
 /* --- reading: each byte must be the one that its frame tells --- */
@@ -247,6 +263,13 @@ static void live_turns(struct crowd *crowd)
 	}
 }
 
+static void listener_close(struct crowd *crowd)
+{
+	if (crowd->listener >= 0)
+		(void)close(crowd->listener);
+	crowd->listener = -1;
+}
+
 static void *crowd_main(void *arg)
 {
 	struct crowd *crowd = arg;
@@ -254,18 +277,29 @@ static void *crowd_main(void *arg)
 	while (!__atomic_load_n(&crowd->failure, __ATOMIC_RELAXED)) {
 		bool stop = stopping(crowd);
 
-		if (stop && !crowd->live_cnt)
+		if (stop && !crowd->live_cnt && crowd->listener < 0)
 			break;
-		if (!stop && crowd->live_cnt < crowd->live_max && rng_chance(&crowd->rng, 300))
-			join_in(crowd);
+		if (stop)
+			listener_close(crowd);
+		else if (crowd->live_cnt < crowd->live_max && rng_chance(&crowd->rng, 300))
+			rng_chance(&crowd->rng, 300) ? let_in(crowd) : join_in(crowd);
 		live_turns(crowd);
 	}
+	listener_close(crowd);
 	__atomic_store_n(&crowd->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
 void crowd_start(struct crowd *crowd)
 {
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = crowd->addr };
+	socklen_t len = sizeof(addr);
+
+	crowd->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (crowd->listener < 0 || bind(crowd->listener, (struct sockaddr *)&addr, len) ||
+	    listen(crowd->listener, CROWD_LIVE_MAX) || getsockname(crowd->listener, (struct sockaddr *)&addr, &len))
+		abort();
+	crowd->port = ntohs(addr.sin_port);
 	if (pthread_create(&crowd->thread, NULL, crowd_main, crowd))
 		abort();
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The far end of the random test: a thread with many plain sockets that read, send, stall, half-close, reset and leave. */
+/*
+ * The far end of the random test: a thread with many plain sockets, connected by it or by the application, that read, send, stall,
+ * half-close, reset and leave.
+ */
 #ifndef TESTS_RANDOM_PEER_H
 #define TESTS_RANDOM_PEER_H
 
@@ -31,6 +34,8 @@ struct crowd {
 	uint32_t addr; /* where the application listens, network order */
 	unsigned int live_max, chunk_shift;
 	unsigned int leave_rate; /* per thousand turns of a connection: half-close, reset or leave */
+	int listener; /* where the application connects to, closed by the thread when it stops */
+	uint16_t port; /* the listener's */
 	uint16_t ports[CROWD_PORTS]; /* atomic; 0: none */
 	bool stop; /* atomic: come to an end */
 	bool done; /* atomic: nothing lives any more */
@@ -44,7 +49,7 @@ struct crowd {
 	unsigned int live[CROWD_LIVE_MAX], live_cnt;
 };
 
-/* The fields above `ports` are set. */
+/* The fields above `listener` are set. */
 void crowd_start(struct crowd *crowd);
 /* After stop: waits for the thread; remotes stay until crowd_free. */
 void crowd_join(struct crowd *crowd);
