@@ -135,10 +135,13 @@ void sc_conn_broke(struct sc_conn *conn)
 	conn->broken = true;
 }
 
-/* After the last send: what waited for it. */
+/*
+ * After the last send, and after a shutdown: the kernel leaves that to another thread, which looks the file up by its number. A close
+ * that overtook it would have it hit what comes next under that number.
+ */
 void sc_conn_close_step(struct sc_conn *conn)
 {
-	if (!conn->closing || conn->close_asked || conn->send_head)
+	if (!conn->closing || conn->close_asked || conn->send_head || (conn->want | conn->inflight) & OP_SHUTDOWN)
 		return;
 	conn->close_asked = true;
 	conn->want &= (uint16_t)~OP_RECV;
@@ -210,6 +213,9 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 		break;
 	case OP_SEND:
 		sc_send_complete(conn, cqe->res, sink);
+		break;
+	case OP_SHUTDOWN:
+		sc_conn_close_step(conn);
 		break;
 	case OP_CLOSE:
 		conn->file = -1;

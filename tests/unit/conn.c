@@ -256,6 +256,23 @@ static void test_shutdown_after_sends(void **state)
 	must_tell(fake, 1, SC_EVENT_RECV, 0);
 }
 
+/* A shutdown finds its file by the number, some time: the number must not be another's by then. */
+static void test_close_waits_for_shutdown(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv, shutdown;
+	struct sc_conn *conn = accepted(fake, &recv);
+
+	assert_int_equal(sc_shutdown(conn), 0);
+	sc_close(conn, SC_CLOSE_NOW);
+	shutdown = must_ask(fake, IORING_OP_SHUTDOWN);
+	must_ask_nothing(fake);
+	answer(fake, shutdown.user_data, 0, 0);
+	(void)must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	(void)must_ask(fake, IORING_OP_CLOSE);
+	must_ask_nothing(fake);
+}
+
 static void test_close_waits_for_all(void **state)
 {
 	struct fake *fake = *state;
@@ -540,6 +557,7 @@ int main(void)
 		TEST(test_failed_send_fails_the_rest),
 		TEST(test_reset_met_by_a_send),
 		TEST(test_shutdown_after_sends),
+		TEST(test_close_waits_for_shutdown),
 		TEST(test_close_waits_for_all),
 		TEST(test_closed_is_told_last),
 		TEST(test_closed_is_told_last_one_at_a_time),
