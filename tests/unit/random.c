@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * libapp used at random against a model of byte streams, on the local engine and, with a ringsvc of its own, on the direct
- * one. A failure tells the seed of its round: SC_SEED=<it> begins there. SC_OPS: how many operations per engine.
+ * one, and less of it on both with sockets as descriptors. A failure tells the seed of its round: SC_SEED=<it> begins there.
+ * SC_OPS: how many operations on each.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,16 +20,29 @@ enum { OPS = 100000 };
 enum { OPS = 1000000 };
 #endif
 /* A machine that is too slow for all operations ends with fewer. */
-enum { ROUND_OPS = 10000, PATIENCE_S = 25 };
+enum { ROUND_OPS = 10000, PATIENCE_S = 22 };
 
-static enum sc_engine engine;
+static const struct ground {
+	const char *name;
+	enum sc_engine engine;
+	bool descriptors;
+	unsigned int part; /* of the operations and the time */
+} grounds[] = {
+	{ "local", SC_ENGINE_LOCAL, false, 1 },
+	{ "direct", SC_ENGINE_DIRECT, false, 1 },
+	{ "local, descriptors", SC_ENGINE_LOCAL, true, 4 },
+	{ "direct, descriptors", SC_ENGINE_DIRECT, true, 4 },
+};
+enum { GROUNDS = sizeof(grounds) / sizeof(*grounds) };
+
+static const struct ground *ground;
 static uint64_t seed;
 
 void random_fail(const char *format, ...)
 {
 	va_list args;
 
-	(void)printf("not ok - %s, SC_SEED=%llu: ", sc_engine_name(engine), (unsigned long long)seed);
+	(void)printf("not ok - %s, SC_SEED=%llu: ", ground->name, (unsigned long long)seed);
 	va_start(args, format);
 	(void)vprintf(format, args);
 	va_end(args);
@@ -46,21 +60,20 @@ static uint64_t number(const char *name, uint64_t otherwise)
 	return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-static void engine_test(unsigned int idx, enum sc_engine which)
+static void ground_test(void)
 {
-	uint64_t first = number("SC_SEED", 1), ops = number("SC_OPS", OPS);
-	time_t end = time(NULL) + PATIENCE_S;
+	uint64_t first = number("SC_SEED", 1), ops = number("SC_OPS", OPS / ground->part);
+	time_t end = time(NULL) + PATIENCE_S / ground->part;
 	struct tally tally = { 0 };
 
-	engine = which;
 	for (seed = first; tally.ops < ops; seed++) {
 		if (time(NULL) > end && !getenv("SC_OPS"))
 			break;
-		random_round(which, seed, ops - tally.ops < ROUND_OPS ? ops - tally.ops : ROUND_OPS, &tally);
+		random_round(ground->engine, seed, ops - tally.ops < ROUND_OPS ? ops - tally.ops : ROUND_OPS, &tally);
 	}
-	(void)printf("ok %u - %s: %llu operations and %llu polls, seeds %llu to %llu\n", idx, sc_engine_name(which),
-		     (unsigned long long)tally.ops, (unsigned long long)tally.polls, (unsigned long long)first,
-		     (unsigned long long)(seed - 1));
+	(void)printf("ok %u - %s: %llu operations and %llu polls, seeds %llu to %llu\n",
+		     (unsigned int)(ground - grounds) + 1, ground->name, (unsigned long long)tally.ops,
+		     (unsigned long long)tally.polls, (unsigned long long)first, (unsigned long long)(seed - 1));
 	(void)printf(
 		"# %llu connections, %llu of them made, %llu failed to send, %llu bytes, %llu moves of peers, %llu buffers copied, "
 		"%llu starved, %llu pauses, %llu refused allocations, %llu segments\n",
@@ -74,11 +87,15 @@ static void engine_test(unsigned int idx, enum sc_engine which)
 
 int main(void)
 {
-	(void)printf("1..2\n");
-	engine_test(1, SC_ENGINE_LOCAL);
-	engine = SC_ENGINE_DIRECT;
-	EXPECT(!service_start(), "the service does not start");
-	engine_test(2, SC_ENGINE_DIRECT);
-	service_stop();
+	(void)printf("1..%d\n", GROUNDS);
+	for (ground = grounds; ground < grounds + GROUNDS; ground++) {
+		bool service = ground->engine == SC_ENGINE_DIRECT;
+
+		EXPECT(!ground->descriptors || !setenv("SIDECORE_DESCRIPTORS", "1", 1), "out of memory");
+		EXPECT(!service || !service_start(), "the service does not start");
+		ground_test();
+		if (service)
+			service_stop();
+	}
 	return 0;
 }
