@@ -233,6 +233,8 @@ void sc_close(struct sc_conn *conn, unsigned int flags)
 {
 	bool now = flags & (SC_CLOSE_NOW | SC_CLOSE_RESET);
 
+	if (sc_session_stale(conn->lane->session))
+		return;
 	if (now && conn->send_head) {
 		if (conn->inflight & OP_SEND) {
 			sc_conn_cancel(conn, OP_SEND); /* those behind the first fail after it, in order */

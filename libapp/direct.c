@@ -240,11 +240,11 @@ static void direct_close(struct sc_session *session)
 }
 
 /* The service hangs up when it has taken everything back: from then on the ports are free. */
-static void direct_end(struct group *group)
+static void direct_end(struct group *group, bool stale)
 {
 	struct pollfd control = { .fd = group->control, .events = POLLIN };
 
-	if (!shutdown(group->control, SHUT_WR))
+	if (!stale && !shutdown(group->control, SHUT_WR))
 		(void)poll(&control, 1, GOODBYE_MS);
 	(void)close(group->control);
 	(void)munmap(group->mem, group->mem_len);

@@ -130,7 +130,7 @@ int sc_job_done(struct sc_job *job, ssize_t *ret_result)
 
 void sc_job_cancel(struct sc_job *job)
 {
-	if (job->ended)
+	if (job->ended || sc_session_stale(job->session))
 		return;
 	if (job->send)
 		sc_send_cancel(job->conn, job->send);

@@ -287,6 +287,8 @@ int sc_listener_set_limit(struct sc_listener *listener, unsigned int conns)
 {
 	unsigned int lane_cnt = listener->session->lane_cnt;
 
+	if (sc_session_stale(listener->session))
+		return sc_session_refuse(listener->session);
 	if (conns && conns < lane_cnt)
 		return sc_reason_set(-EINVAL, "limit of %u connections: less than one for each of %u lanes", conns,
 				     lane_cnt);

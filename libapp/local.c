@@ -419,8 +419,8 @@ static void sockets_close(struct sc_session *session)
 	(void)io_uring_unregister_files(ring);
 }
 
-/* What was accepted and not told of yet, connections, listeners: nobody else will. */
-static void descriptors_close(struct sc_session *session)
+/* What the completions that nobody will look at tell of descriptors: an accepted one, or one that is closed. */
+static void completions_close(struct sc_session *session)
 {
 	struct lane *lane = &session->lanes[0];
 	struct io_uring_cqe *cqe;
@@ -436,6 +436,12 @@ static void descriptors_close(struct sc_session *session)
 		else if (!op && idx < LISTENERS_MAX && sc_tag_gen(cqe->user_data) == LISTENER_CLOSE)
 			session->listeners[idx].lane[0].open = false;
 	}
+}
+
+static void descriptors_close(struct sc_session *session)
+{
+	struct lane *lane = &session->lanes[0];
+
 	for (unsigned int i = 0; i < lane->conns_fresh; i++)
 		if (lane->conns[i].file >= 0)
 			(void)close(lane->conns[i].file);
@@ -444,17 +450,38 @@ static void descriptors_close(struct sc_session *session)
 			(void)close(session->listeners[i].lane[0].file);
 }
 
+/*
+ * A stale session's queue is the parent's, who goes on with it. Of the descriptors only those are surely copies that nobody was
+ * closing when this process came to be.
+ */
+static void closing_forget(struct lane *lane)
+{
+	for (unsigned int i = 0; i < lane->conns_fresh; i++)
+		if (lane->conns[i].close_asked)
+			lane->conns[i].file = -1;
+}
+
 static void local_close(struct sc_session *session)
 {
-	sockets_close(session);
-	if (session->lanes[0].descriptors)
+	struct lane *lane = &session->lanes[0];
+	bool stale = sc_session_stale(session);
+
+	if (!stale)
+		sockets_close(session);
+	if (lane->descriptors) {
+		if (stale)
+			closing_forget(lane);
+		else
+			completions_close(session);
 		descriptors_close(session);
-	io_uring_queue_exit(&session->lanes[0].ring);
+	}
+	io_uring_queue_exit(&lane->ring);
 	(void)close(session->fd);
 }
 
-static void local_end(struct group *group)
+static void local_end(struct group *group, bool stale)
 {
+	(void)stale; /* the mapping is a copy */
 	(void)munmap(group->mem, group->mem_len);
 }
 

@@ -114,6 +114,8 @@ static int to_events(struct sc_conn *conn)
 
 int sc_conn_set_recv_mode(struct sc_conn *conn, enum sc_recv_mode mode)
 {
+	if (sc_session_stale(conn->lane->session))
+		return sc_session_refuse(conn->lane->session);
 	if (conn->closing)
 		return sc_refuse(-EPIPE, "connection: being closed: nothing more can be received");
 	if (mode == SC_RECV_BY_JOBS)

@@ -58,6 +58,7 @@ static const struct {
 	{ EPERM, "io_uring is forbidden here: see sysctl kernel.io_uring_disabled and seccomp" },
 	{ EPIPE, "the connection sends no more: it is being closed, was shut down, or a send failed" },
 	{ EPROTO, "the service speaks another version: install libapp and ringsvc of one release" },
+	{ ESTALE, "the session of the process that forked this one: open an own session" },
 	{ ETIMEDOUT, "no answer in time" },
 };
 

@@ -131,6 +131,8 @@ void sc_recv_give_back(struct sc_conn *conn, void *data)
 
 void sc_release(struct sc_conn *conn, void *data)
 {
+	if (sc_session_stale(conn->lane->session))
+		return;
 	sc_recv_give_back(conn, data);
 	sc_conn_recycle(conn);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fork.h"
 #include "reason.h"
 #include "session.h"
 
@@ -20,6 +21,9 @@ enum {
 
 int sc_session_refuse(const struct sc_session *session)
 {
+	if (sc_session_stale(session))
+		return sc_refuse(-ESTALE,
+				 "session: it is that of the process that forked this one: open an own session");
 	return sc_refuse(session->lost, "session: the engine is gone: close the session and open a new one");
 }
 
@@ -164,7 +168,7 @@ static int engine_open(struct sc_session *const *sessions, const struct engine_o
 		lanes_exit(sessions[i]);
 		free(sessions[i]->lanes);
 	}
-	ops->end(group);
+	ops->end(group, false);
 	return sc_reason_set(err, "session: out of memory");
 }
 
@@ -210,9 +214,13 @@ static int sessions_open(const struct settings *set, struct sc_session **session
 	}
 	if (!err)
 		err = engine_choose(sessions, set);
-	if (err)
+	if (err) {
 		sessions_free(sessions, group);
-	return err;
+		return err;
+	}
+	for (unsigned int i = 0; i < cnt; i++)
+		sc_fork_watch(sessions[i]);
+	return 0;
 }
 
 int sc_open(const struct sc_options *options, struct sc_session **ret_session)
@@ -261,10 +269,13 @@ int sc_open_threads(const struct sc_options *options, unsigned int cnt, struct s
 void sc_close_session(struct sc_session *session)
 {
 	struct group *group;
+	bool stale;
 
 	if (!session)
 		return;
 	group = session->group;
+	stale = sc_session_stale(session);
+	sc_fork_forget(session);
 	if (!sc_group_is_last(group))
 		sc_session_leave(session);
 	session->ops->close(session);
@@ -274,7 +285,7 @@ void sc_close_session(struct sc_session *session)
 	sc_jobs_exit(&session->jobs);
 	free(session->lanes);
 	if (sc_group_put(group)) {
-		session->ops->end(group);
+		session->ops->end(group, stale);
 		sc_group_free(group);
 	}
 	free(session);
@@ -282,8 +293,13 @@ void sc_close_session(struct sc_session *session)
 
 void *sc_alloc(struct sc_session *session, size_t len)
 {
-	void *mem = sc_arena_alloc(&session->arena, len);
+	void *mem;
 
+	if (sc_session_stale(session)) {
+		(void)sc_session_refuse(session);
+		return NULL;
+	}
+	mem = sc_arena_alloc(&session->arena, len);
 	if (!mem) {
 		session->counters.arena_full++;
 		(void)sc_refuse(-ENOMEM,
@@ -294,7 +310,7 @@ void *sc_alloc(struct sc_session *session, size_t len)
 
 void sc_free(struct sc_session *session, void *mem)
 {
-	if (mem)
+	if (mem && !sc_session_stale(session))
 		sc_arena_free(&session->arena, mem);
 }
 
@@ -336,6 +352,8 @@ int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int ma
 {
 	struct sink sink = { .events = events, .max = max };
 
+	if (sc_session_stale(session))
+		return sc_session_refuse(session);
 	if (session->store.cnt)
 		sc_store_take(&session->store, &sink);
 	fill(session);
@@ -380,6 +398,8 @@ int sc_session_turn(struct sc_session *session, int timeout_ms)
 	struct sink sink;
 	int err;
 
+	if (sc_session_stale(session))
+		return sc_session_refuse(session);
 	if (!sc_store_room(&session->store, 1, &sink)) {
 		session->counters.store_full++;
 		return sc_refuse(-ENOBUFS, "session: too many events wait to be taken: call sc_poll, then wait again");
@@ -427,14 +447,14 @@ int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int ma
 
 int sc_fd(struct sc_session *session)
 {
-	return session->fd;
+	return sc_session_stale(session) ? sc_session_refuse(session) : session->fd;
 }
 
 int sc_arm(struct sc_session *session)
 {
 	int ret;
 
-	if (session->store.cnt)
+	if (session->store.cnt && !sc_session_stale(session))
 		return 1;
 	if (session->lost)
 		return session->lost_told ? sc_session_refuse(session) : 1;
@@ -466,6 +486,8 @@ int sc_info(const struct sc_session *session, struct sc_info *ret_info)
 {
 	struct sc_info info = { .size = ret_info->size, .engine = session->ops->id, .lanes = session->lane_cnt };
 
+	if (sc_session_stale(session))
+		return sc_session_refuse(session);
 	if (ret_info->size < offsetof(struct sc_info, counters) || ret_info->size > sizeof(info))
 		return sc_refuse(-EINVAL, "info: size is none this libapp knows: set it to sizeof(struct sc_info)");
 	for (unsigned int i = 0; i < session->lane_cnt; i++)

@@ -3,6 +3,7 @@
 #ifndef LIBAPP_SESSION_H
 #define LIBAPP_SESSION_H
 
+#include <errno.h>
 #include <stdbool.h>
 
 #include "arena.h"
@@ -32,8 +33,9 @@ struct engine_ops {
 	 * of several with a lane each. Leaves nothing behind when it fails, and sets a reason.
 	 */
 	int (*open)(struct sc_session *const *sessions, const struct settings *settings);
-	void (*close)(struct sc_session *session); /* leaves the lanes' own memory */
-	void (*end)(struct group *group); /* after the close of the group's last session */
+	/* Leaves the lanes' own memory. Of a stale session it gives back this process's copies only, as does end. */
+	void (*close)(struct sc_session *session);
+	void (*end)(struct group *group, bool stale); /* after the close of the group's last session */
 	/*
 	 * A copy of the descriptor goes into a slot of the lane's file table, or with lane->descriptors becomes one of the
 	 * consumer's own. Returns what requests call it, or -errno.
@@ -82,7 +84,7 @@ struct sc_session {
 	unsigned int lane_cnt;
 	unsigned int next_lane; /* reaped first in the next poll, so that none starves */
 	unsigned int next_conn_lane; /* of the next connection that is made here, not accepted */
-	int lost; /* 0, or the -errno with which the engine went away */
+	int lost; /* 0, or the -errno with which the engine went away; -ESTALE: it is a parent's, see fork.c */
 	bool lost_told;
 	unsigned int spin_us; /* what the caller allows */
 	unsigned int spin_now_us; /* direct: what has paid lately, at most spin_us */
@@ -102,6 +104,7 @@ struct sc_session {
 	bool armed; /* direct: sc_arm has asked for wake-ups */
 	struct store store; /* told next */
 	struct job_pool jobs;
+	struct sc_session *fork_next; /* of all sessions */
 	struct sc_counters counters;
 	char fallback_reason[160];
 };
@@ -121,8 +124,14 @@ int sc_session_turn(struct sc_session *session, int timeout_ms);
 /* true if there are completions, or a loss to tell. */
 bool sc_session_ready(const struct sc_session *session);
 
-/* The engine is gone: sets the reason, returns session->lost. */
+/* The engine is gone, or the session a parent's: sets the reason, returns session->lost. */
 int sc_session_refuse(const struct sc_session *session);
+
+/* A parent's: its queues must not be touched. */
+static inline bool sc_session_stale(const struct sc_session *session)
+{
+	return session->lost == -ESTALE;
+}
 
 /* false: a struct of `size` bytes has something in fields that this library, which knows the first ones, does not know. */
 bool sc_options_known(const void *options, size_t size, size_t known);

@@ -192,7 +192,8 @@ static void test_one_leaves(void **state)
 	struct worker workers[2] = { 0 };
 	struct sc_listener *listeners[2];
 	struct sc_session *sessions[2];
-	int fds[2], late;
+	int fds[2];
+	uint16_t late;
 	char byte;
 
 	(void)state;
@@ -208,7 +209,7 @@ static void test_one_leaves(void **state)
 	late = sc_listener_port(listeners[0]);
 	sc_close_session(sessions[0]);
 	assert_true(peer_ends(fds[0], 0));
-	assert_int_equal(peer_connect((uint16_t)late), -ECONNREFUSED);
+	assert_int_equal(peer_connect(late), -ECONNREFUSED);
 	assert_true(peer_send(fds[1], "x", 1));
 	while (recv(fds[1], &byte, 1, MSG_DONTWAIT) != 1)
 		worker_turn(&workers[1], 20);
