@@ -98,6 +98,7 @@ static void entry_free(struct sc_listener *listener)
 			return;
 	for (unsigned int i = 0; i < listener->session->lane_cnt; i++)
 		conns_forget(listener, &listener->session->lanes[i]);
+	sc_store_unname(&listener->session->store, listener);
 	listener->used = false;
 }
 

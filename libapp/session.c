@@ -426,8 +426,12 @@ int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int ma
 		struct sink sink = { .events = events, .max = max };
 		int err;
 
-		if (!left || session->store.cnt || told_without_wait(session))
-			return sc_poll(session, events, max);
+		if (!left || session->store.cnt || told_without_wait(session)) {
+			int cnt = sc_poll(session, events, max);
+
+			if (cnt || !left || !max) /* else it was the end of jobs */
+				return cnt;
+		}
 		if (session->lost)
 			return sc_session_refuse(session);
 		fill(session);

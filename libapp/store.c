@@ -64,6 +64,13 @@ void sc_store_take(struct store *store, struct sink *sink)
 	drop_oldest(store, cnt);
 }
 
+void sc_store_unname(struct store *store, const struct sc_listener *listener)
+{
+	for (unsigned int i = 0; i < store->cnt; i++)
+		if (sc_store_at(store, i)->listener == listener)
+			sc_store_at(store, i)->listener = NULL;
+}
+
 void sc_store_remove(struct store *store, unsigned int n)
 {
 	memmove(sc_store_at(store, 1), sc_store_at(store, 0), n * sizeof(*store->events));

@@ -25,6 +25,9 @@ void sc_store_added(struct store *store, unsigned int cnt);
 /* Moves the oldest to the sink, as far as that has room. There are some. */
 void sc_store_take(struct store *store, struct sink *sink);
 
+/* The listener is no more: another may be where it was. */
+void sc_store_unname(struct store *store, const struct sc_listener *listener);
+
 /* The nth oldest, n < cnt. */
 static inline struct sc_event *sc_store_at(const struct store *store, unsigned int n)
 {

@@ -193,6 +193,74 @@ static void test_store_full(void **state)
 	pair_close(&pair);
 }
 
+/* A job's end is no event: time goes on being waited for. */
+static void test_wait_is_for_events(void **state)
+{
+	struct sc_connect_options to = SC_CONNECT_OPTIONS_INIT;
+	struct sc_event events[4];
+	struct sc_conn *conn;
+	struct sc_job *job;
+	struct pair pair;
+	int fd, cnt;
+
+	(void)state;
+	fd = bound_open(&to.port);
+	to.address = "127.0.0.1";
+	pair_open(&pair, NULL);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(sc_connect(pair.server.session, &to, &conn), 0);
+		assert_int_equal(sc_async_send(conn, sc_alloc(pair.server.session, 1), 1, &job), 0);
+		sc_close(conn, SC_CLOSE_NOW);
+		do
+			cnt = sc_wait(pair.server.session, events, 4, WAIT_MS);
+		while (cnt == -EINTR);
+		assert_int_equal(cnt, 1);
+		assert_int_equal(events[0].type, SC_EVENT_CLOSED);
+		assert_ptr_equal(events[0].conn, conn);
+		assert_int_equal(result_of(job), -ECANCELED);
+	}
+	assert_int_equal(close(fd), 0);
+	pair_close(&pair);
+}
+
+/* A connection that a listener accepted before its end is not that of the next in its place. */
+static void test_listener_closed_meanwhile(void **state)
+{
+	struct sc_listener *listener;
+	struct sc_event event;
+	struct sc_job *job;
+	struct sc_conn *conn;
+	struct pair pair;
+	int fd, cnt;
+	char text[1];
+
+	(void)state;
+	pair_open(&pair, NULL);
+	assert_int_equal(sc_async_recv(pair.conn, text, 1, 0, &job), 0);
+	fd = peer_connect(sc_listener_port(pair.server.listener));
+	assert_true(fd >= 0);
+	assert_true(pending(job));
+	sc_listener_close(pair.server.listener);
+	do { /* until the place is free again */
+		assert_true(pending(job));
+		assert_int_equal(sc_listen(pair.server.session, "127.0.0.1", 0, 0, &listener), 0);
+		if (listener != pair.server.listener)
+			sc_listener_close(listener);
+	} while (listener != pair.server.listener);
+	assert_int_equal(sc_sync_accept(listener, SHORT_MS, &conn), -ETIMEDOUT);
+	do
+		cnt = sc_wait(pair.server.session, &event, 1, WAIT_MS);
+	while (cnt == -EINTR);
+	assert_int_equal(cnt, 1);
+	assert_int_equal(event.type, SC_EVENT_ACCEPT);
+	assert_null(event.listener);
+	assert_int_equal(sc_sync_close(event.conn, WAIT_MS), 0);
+	sc_job_cancel(job);
+	assert_int_equal(result_of(job), -ECANCELED);
+	assert_int_equal(close(fd), 0);
+	pair_close(&pair);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest scenarios[] = {
@@ -200,6 +268,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_changing_sides),
 		cmocka_unit_test(test_close_forgets_what_is_kept),
 		cmocka_unit_test(test_store_full),
+		cmocka_unit_test(test_wait_is_for_events),
+		cmocka_unit_test(test_listener_closed_meanwhile),
 	};
 
 	return server_run(scenarios, sizeof(scenarios) / sizeof(*scenarios), argc > 1 ? argv[1] : NULL);

@@ -2,7 +2,9 @@
 /* A connection of the server under test that receives by jobs, and its far end, both in the test's hands. */
 #include "app_pair.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 void pair_ignore(struct server *server, struct sc_event *event)
@@ -66,4 +68,16 @@ bool pending(struct sc_job *job)
 	assert_in_range(ret, 0, 1);
 	assert_true(ret || result == -ENODATA);
 	return !ret;
+}
+
+int bound_open(uint16_t *ret_port)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	*ret_port = ntohs(addr.sin_port);
+	return fd;
 }

@@ -20,6 +20,9 @@ int peer_and_accept(struct server *server, struct sc_conn **ret_conn);
 void pair_open(struct pair *pair, struct sc_options *options);
 void pair_close(struct pair *pair);
 
+/* A port where nobody listens until the socket that is returned does. */
+int bound_open(uint16_t *ret_port);
+
 struct sc_counters counters(const struct server *server);
 
 /* What the job ended with; it must end. */

@@ -2,7 +2,6 @@
 /* Synchronous calls against a real engine and real sockets on loopback: every scenario on each engine. */
 #include "app_pair.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -116,19 +115,6 @@ static void test_close_timeout(void **state)
 }
 
 /* --- connecting --- */
-
-/* A port where nobody listens, until fd does. */
-static int bound_open(uint16_t *ret_port)
-{
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(addr);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-	*ret_port = ntohs(addr.sin_port);
-	return fd;
-}
 
 static int answering_peer(struct peer *peer)
 {
