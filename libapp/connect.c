@@ -62,6 +62,7 @@ static void connect_fail(struct sc_conn *conn, int err)
 {
 	conn->recv_ended = true;
 	conn->send_ended = true;
+	sc_conn_broke(conn);
 	if (conn->inbox)
 		sc_inbox_end(conn, err);
 	sc_sends_fail(conn, conn->send_head, err);

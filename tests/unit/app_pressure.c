@@ -6,7 +6,7 @@
 #include "app_server.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -499,6 +499,81 @@ static void reset_at(struct server *server, const struct point *at, char *mem)
 	assert_int_equal(server->session->lanes[0].bufs_held, 0);
 }
 
+/* --- peers that are connected to --- */
+
+static int listener_open(uint16_t *ret_port)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	socklen_t len = sizeof(addr);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	*ret_port = ntohs(addr.sin_port);
+	return fd;
+}
+
+static int connect_result;
+
+static void outgoing(struct server *server, struct sc_event *event)
+{
+	if (event->type == SC_EVENT_CONNECT)
+		connect_result = event->result;
+	if (event->type == SC_EVENT_CONNECT && event->result < 0)
+		sc_close(event->conn, 0);
+	else
+		drop(server, event);
+}
+
+/* With two sends asked for at once. The peer refuses, or (listener >= 0) resets. Every send is told of. */
+static void connect_and_lose(struct server *server, uint16_t port, int listener, char *mem)
+{
+	struct sc_connect_options options = SC_CONNECT_OPTIONS_INIT;
+	unsigned int closed = server->closed, sent = server->sent;
+	uint64_t broken = counters(server).broken;
+	struct sc_conn *conn;
+	int fd;
+
+	connect_result = 1;
+	options.address = "127.0.0.1";
+	options.port = port;
+	assert_int_equal(sc_connect(server->session, &options, &conn), 0);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(sc_send(conn, mem, 4 * MB, i), 0);
+	if (listener >= 0) {
+		turn_until(server, (fd = accept(listener, NULL, NULL)) >= 0);
+		client_reset(fd);
+	}
+	turn_until(server, server->closed == closed + 1);
+	assert_int_equal(connect_result, listener < 0 ? -ECONNREFUSED : 0);
+	assert_int_equal(server->sent, sent + 2);
+	assert_true(server->last_sent < 0);
+	assert_int_equal(counters(server).broken, broken + 1);
+}
+
+static void test_connect_resets(void **state)
+{
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct server server;
+	uint16_t port;
+	int listener;
+	char *mem;
+
+	(void)state;
+	server_open(&server, &options, outgoing);
+	mem = sc_alloc(server.session, 4 * MB);
+	assert_non_null(mem);
+	listener = listener_open(&port);
+	for (int i = 0; i < 10; i++)
+		connect_and_lose(&server, port, listener, mem);
+	close(listener);
+	for (int i = 0; i < 10; i++)
+		connect_and_lose(&server, port, -1, mem);
+	sc_close_session(server.session);
+}
+
 static void test_resets(void **state)
 {
 	struct sc_options options = SC_OPTIONS_INIT;
@@ -529,6 +604,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_never_reads),
 		cmocka_unit_test(test_resets),
+		cmocka_unit_test(test_connect_resets),
 	};
 
 	return server_run(scenarios, sizeof(scenarios) / sizeof(*scenarios), argc > 1 ? argv[1] : NULL);
