@@ -136,13 +136,17 @@ void sc_conn_broke(struct sc_conn *conn)
 }
 
 /*
- * After the last send, and after a shutdown: the kernel leaves that to another thread, which looks the file up by its number. A close
+ * After the last send, when the kernel has stopped reading its memory, and after a shutdown: the kernel leaves that to another thread, which looks the file up by its number. A close
  * that overtook it would have it hit what comes next under that number.
  */
 void sc_conn_close_step(struct sc_conn *conn)
 {
 	if (!conn->closing || conn->close_asked || conn->send_head || (conn->want | conn->inflight) & OP_SHUTDOWN)
 		return;
+	if (conn->held_tail) {
+		sc_zerocopy_end(conn);
+		return;
+	}
 	conn->close_asked = true;
 	conn->want &= (uint16_t)~OP_RECV;
 	if (conn->inflight & OP_RECV)
@@ -194,9 +198,13 @@ static void close_end(struct sc_conn *conn, struct sink *sink)
 
 void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uring_cqe *cqe, struct sink *sink)
 {
+	if (cqe->flags & IORING_CQE_F_NOTIF) {
+		sc_zerocopy_notice(conn, cqe, sink);
+		return;
+	}
 	if (op & untracked || !(conn->inflight & op))
 		return;
-	if (!(cqe->flags & IORING_CQE_F_MORE))
+	if (!(cqe->flags & IORING_CQE_F_MORE) || op == OP_SEND)
 		conn->inflight &= (uint16_t)~op;
 	switch (op) {
 	case OP_ACCEPT:
@@ -212,7 +220,8 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 		sc_recv_complete(conn, cqe, sink);
 		break;
 	case OP_SEND:
-		sc_send_complete(conn, cqe->res, sink);
+		if (!sc_zerocopy_complete(conn, cqe))
+			sc_send_complete(conn, cqe->res, sink);
 		break;
 	case OP_SHUTDOWN:
 		sc_conn_close_step(conn);

@@ -36,13 +36,22 @@ enum { OPS_MAX = 16 };
 
 /*
  * user_data of a connection's request is its entry in 32 bits, its generation in 24, and the operation's bit counted from 1 in
- * 8. A request of a listener has 0 there.
+ * 8. A request of a listener has 0 there; a zero-copy send TAG_ZEROCOPY and a number that its notification brings back.
  */
+enum { TAG_ZEROCOPY = 0x80 };
+
 static inline uint32_t sc_tag_op(uint64_t tag)
 {
 	unsigned int nth = tag & 0xff;
 
+	if (nth & TAG_ZEROCOPY)
+		return OP_SEND;
 	return nth && nth <= OPS_MAX ? 1U << (nth - 1) : 0;
+}
+
+static inline uint8_t sc_tag_zerocopy(uint64_t tag)
+{
+	return tag & (TAG_ZEROCOPY - 1);
 }
 
 static inline uint32_t sc_tag_gen(uint64_t tag)
@@ -55,6 +64,12 @@ static inline uint32_t sc_tag_idx(uint64_t tag)
 	return (uint32_t)(tag >> 32);
 }
 
+/* Whether zero copy pays, found out by trying: each time that the kernel had to copy after all it is longer until the next try. */
+struct zerocopy_luck {
+	uint16_t skip; /* sends to come that do not try */
+	uint8_t level;
+};
+
 /* One sc_send on its way. */
 struct send {
 	struct send *next;
@@ -65,6 +80,10 @@ struct send {
 	size_t left; /* not yet sent */
 	int result;
 	bool cancelled; /* by its job: what has gone out is all that does */
+	bool single : 1; /* asked for in one piece */
+	bool zerocopy : 1; /* the request in flight is one */
+	uint8_t zerocopy_nr; /* of its zero-copy requests */
+	uint8_t notices; /* of them, outstanding: until then the kernel may read the memory */
 	uint8_t piece_cnt;
 	uint8_t segment_cnt;
 	uint8_t segment[SEND_PIECES]; /* that pieces lie in, segment_cnt of them */
@@ -93,12 +112,18 @@ struct sc_conn {
 	struct sc_conn *next; /* of the free list, or of the lane's todo list */
 	struct inbox *inbox; /* receives by jobs; NULL: by events */
 	struct send *send_head, *send_tail; /* the head is in flight, or about to be */
+	struct send *held_tail; /* of those that ended while the kernel reads memory of one; its next is their head */
 	int file; /* slot of the lane's file table, or descriptor; -1: none */
 	uint32_t gen;
 	uint32_t unreleased; /* receive buffers */
 	uint16_t want; /* enum conn_op: to be submitted */
 	uint16_t inflight; /* enum conn_op: submitted, last completion not seen */
 	uint16_t cancel; /* enum conn_op: in flight, to be cancelled; OP_CANCEL is wanted then */
+	struct zerocopy_luck zerocopy_luck;
+	uint8_t zerocopy_nr; /* of the last send that tried */
+	uint8_t notices; /* of all its sends */
+	uint8_t zerocopy_mode : 2; /* enum sc_zerocopy */
+	bool zerocopy_known : 1; /* zerocopy_luck is this connection's own, not yet to be asked of the lane */
 	bool on_todo : 1;
 	bool paused : 1; /* the window is full */
 	bool recv_limited : 1; /* the receive was asked for with recv_limit */
@@ -114,6 +139,8 @@ struct sc_conn {
 	bool close_reset : 1; /* SC_CLOSE_RESET */
 	bool accepted : 1; /* by `listener`, which counts it */
 	bool untold : 1; /* the caller does not know of it: no SC_EVENT_CLOSED */
+	bool ending : 1; /* shut down for a close that waits for memory */
+	bool reset : 1; /* the same, reset */
 	bool connecting : 1; /* sc_connect, and the outcome is not known: sends wait */
 	bool timed_out : 1; /* the connect is cancelled for that */
 };
@@ -142,6 +169,7 @@ struct lane {
 	struct sc_conn *conn_free;
 	struct sc_conn *todo_head, *todo_tail;
 	struct send_scratch *scratch; /* conn_cnt */
+	struct zerocopy_luck zerocopy_luck; /* of connections that do not know yet */
 
 	struct send *send_free;
 	struct send *done_head, *done_tail; /* ended without a completion of their own */
@@ -242,8 +270,11 @@ static inline uint32_t sc_conn_idx(const struct sc_conn *conn)
 
 static inline uint64_t sc_conn_tag(const struct sc_conn *conn, enum conn_op op)
 {
-	return (uint64_t)sc_conn_idx(conn) << 32 | (uint64_t)(conn->gen & 0xffffff) << 8 |
-	       ((unsigned int)__builtin_ctz(op) + 1);
+	uint64_t low = (unsigned int)__builtin_ctz(op) + 1;
+
+	if (op == OP_SEND && conn->send_head && conn->send_head->zerocopy)
+		low = TAG_ZEROCOPY | conn->send_head->zerocopy_nr;
+	return (uint64_t)sc_conn_idx(conn) << 32 | (uint64_t)(conn->gen & 0xffffff) << 8 | low;
 }
 
 static inline unsigned int sc_conn_slot(const struct sc_conn *conn)

@@ -13,6 +13,8 @@ void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	struct send *send = conn->send_head;
 	struct send_scratch *scratch;
 
+	if (sc_zerocopy_prep(conn, sqe))
+		return;
 	if (send->piece_cnt == 1) {
 		io_uring_prep_send(sqe, conn->file, send->piece[0].iov_base, send->piece[0].iov_len, MSG_WAITALL);
 	} else {
@@ -33,7 +35,10 @@ void sc_sends_fail(struct sc_conn *conn, struct send *send, int err)
 	while (send) {
 		struct send *next = send->next;
 
-		sc_lane_send_done(conn->lane, send, err);
+		if (conn->held_tail)
+			sc_send_hold(conn, send, err);
+		else
+			sc_lane_send_done(conn->lane, send, err);
 		send = next;
 	}
 }
@@ -53,9 +58,17 @@ static void piece_skip(struct send *send, size_t len)
 	}
 }
 
-/* A send has gone out, or none of it: what was to come after it. */
-static void send_next(struct sc_conn *conn)
+/* What was to come after a send that ended so. Nothing can follow what was cut off. */
+static void send_next(struct sc_conn *conn, int res, bool cancelled, bool cut)
 {
+	if (res < 0 && (!cancelled || cut)) {
+		conn->send_ended = true;
+		if (!cancelled)
+			sc_conn_broke(conn);
+		sc_sends_fail(conn, conn->send_head, res);
+		conn->send_head = NULL;
+		return;
+	}
 	if (conn->connecting)
 		return;
 	if (conn->send_head && conn->close_now) {
@@ -68,33 +81,27 @@ static void send_next(struct sc_conn *conn)
 	}
 }
 
-/* The send is out of the connection's list. */
 static void send_end(struct sc_conn *conn, struct send *send, int res, struct sink *sink)
 {
 	size_t gone = send->len - send->left;
 	bool cancelled = send->cancelled && res == -ECANCELED;
 
-	if (res >= 0 || (cancelled && !gone)) {
-		send_next(conn);
-	} else { /* nothing can follow what was cut off */
-		conn->send_ended = true;
-		if (!cancelled)
-			sc_conn_broke(conn);
-		sc_sends_fail(conn, conn->send_head, res);
-		conn->send_head = NULL;
-	}
 	if (res >= 0)
 		res = (int)send->len;
 	else if (cancelled && gone)
 		res = (int)gone;
 	if (res > 0)
 		conn->lane->session->counters.sent += (uint64_t)res;
-	sc_lane_send_tell(conn->lane, send, res, sink);
+	if (send->notices || conn->held_tail)
+		sc_send_hold(conn, send, res);
+	else
+		sc_lane_send_tell(conn->lane, send, res, sink);
 }
 
 void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
 {
 	struct send *send = conn->send_head;
+	bool cancelled, cut;
 
 	if (!send)
 		return;
@@ -110,8 +117,11 @@ void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
 		}
 		res = -ECANCELED;
 	}
+	cancelled = send->cancelled && res == -ECANCELED;
+	cut = send->left < send->len;
 	conn->send_head = send->next;
 	send_end(conn, send, res, sink);
+	send_next(conn, res, cancelled, cut);
 	sc_conn_close_step(conn);
 }
 
@@ -226,6 +236,9 @@ int sc_send_ask(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt,
 	send->len = len;
 	send->left = len;
 	send->cancelled = false;
+	send->single = cnt == 1;
+	send->zerocopy = false;
+	send->notices = 0;
 	send->piece_cnt = (uint8_t)cnt;
 	memcpy(send->piece, piece, cnt * sizeof(*piece));
 	segments_get(lane->session, send, segment, cnt);

@@ -197,6 +197,17 @@ void sc_sends_fail(struct sc_conn *conn, struct send *send, int err);
 /* The event tells what a job would ask for. */
 bool sc_mode_received(const struct sc_event *event, const struct sc_conn *conn);
 
+/* The request for the connection's first send, if it is worth one without a copy: true. */
+bool sc_zerocopy_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
+/* The first send's request has a completion. true: the kernel can't do it without a copy, it is asked for again. */
+bool sc_zerocopy_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe);
+/* The kernel has stopped reading a send's memory. */
+void sc_zerocopy_notice(struct sc_conn *conn, const struct io_uring_cqe *cqe, struct sink *sink);
+/* Before its close: ends the stream while the kernel still reads memory of it. */
+void sc_zerocopy_end(struct sc_conn *conn);
+/* The send, no longer in the queue, has ended; told when its turn and the memory's has come. */
+void sc_send_hold(struct sc_conn *conn, struct send *send, int result);
+
 void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
 /* Asks for more unless there is a reason not to. */
 void sc_recv_next(struct sc_conn *conn);

@@ -241,6 +241,16 @@ int sc_send(struct sc_conn *conn, const void *data, size_t len, uint64_t tag);
 /* The same from up to 4 pieces; iov itself is copied. */
 int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag);
 
+/*
+ * SC_EVENT_SENT says that the memory may be used again. After a send that was copied that is when TCP has the bytes, after one
+ * without a copy when the peer has them. SC_ZC_AUTO, the default, sends without a copy from 4 KiB of a registered segment, or 16 KiB
+ * of other memory, as long as the kernel then does not copy after all, as it does on loopback and veth. SC_ZC_ALWAYS takes what
+ * it is asked from any size, unless the kernel refuses; SC_ZC_NEVER copies. Sends of several pieces are always copied.
+ * For sends asked for from now on. -EINVAL not one of the three.
+ */
+enum sc_zerocopy { SC_ZC_AUTO, SC_ZC_ALWAYS, SC_ZC_NEVER };
+int sc_conn_set_zerocopy(struct sc_conn *conn, enum sc_zerocopy mode);
+
 /* Ends the sending direction after what was asked to be sent: the peer sees the end of the stream. */
 int sc_shutdown(struct sc_conn *conn);
 
@@ -344,6 +354,9 @@ struct sc_counters {
 	uint64_t closed;
 	uint64_t received; /* bytes */
 	uint64_t sent; /* bytes */
+	uint64_t zerocopy_sends; /* requests to send without a copy */
+	uint64_t zerocopy_copied; /* that the kernel copied after all */
+	uint64_t zerocopy_refused; /* that it refused, and that were repeated with a copy */
 	uint64_t recv_events;
 	uint64_t send_events;
 	uint64_t recv_paused; /* a connection's window was full */

@@ -139,28 +139,38 @@ unsigned int buffer(unsigned int bid, unsigned int more)
 	return bid << IORING_CQE_BUFFER_SHIFT | IORING_CQE_F_BUFFER | (more ? IORING_CQE_F_MORE : 0);
 }
 
+/* The first request that is not an accept, or NULL. */
+static struct io_uring_sqe *asked_but_accepts(struct fake *fake)
+{
+	struct io_uring_sqe *sqe;
+
+	while ((sqe = asked(fake)) && sqe->opcode == IORING_OP_ACCEPT)
+		fake->accepts[fake->accept_cnt++] = *sqe;
+	return sqe;
+}
+
 struct sc_conn *accepted(struct fake *fake, struct io_uring_sqe *ret_recv)
 {
-	struct io_uring_sqe accept = must_ask(fake, IORING_OP_ACCEPT);
+	struct io_uring_sqe accept;
 	struct sc_conn *conn;
 
+	while (asked_but_accepts(fake))
+		;
+	assert_true(fake->accept_cnt > 0);
+	accept = fake->accepts[--fake->accept_cnt];
 	assert_int_equal(accept.fd, SC_SLOT_LISTENERS);
 	assert_true(accept.flags & IOSQE_FIXED_FILE);
-	while (asked(fake))
-		;
 	answer(fake, accept.user_data, 0, 0);
 	must_tell(fake, 1, SC_EVENT_ACCEPT, 0);
 	conn = fake->events[0].conn;
 	assert_int_equal(accept.file_index, sc_conn_slot(conn) + 1);
-	do
-		*ret_recv = *asked(fake);
-	while (ret_recv->opcode == IORING_OP_ACCEPT);
+	*ret_recv = *asked_but_accepts(fake);
 	assert_int_equal(ret_recv->opcode, IORING_OP_RECV);
 	assert_int_equal(ret_recv->fd, sc_conn_slot(conn));
 	assert_int_equal(ret_recv->flags, IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT);
 	assert_int_equal(ret_recv->ioprio, IORING_RECV_MULTISHOT);
 	assert_int_equal(ret_recv->optlen, 1000);
-	while (asked(fake))
+	while (asked_but_accepts(fake))
 		;
 	return conn;
 }

@@ -25,6 +25,8 @@ struct fake {
 	unsigned int sq_head, sq_tail, sq_flags, cq_head, cq_tail, cq_flags;
 	struct sc_event events[EVENTS];
 	int event_cnt;
+	struct io_uring_sqe accepts[CONNS]; /* asked for and not answered */
+	unsigned int accept_cnt;
 };
 
 /* Setup and teardown of a test: *state is the struct fake. */
@@ -45,7 +47,7 @@ void must_tell(struct fake *fake, int cnt, enum sc_event_type type, int result);
 /* Flags of a completion that brings the buffer. */
 unsigned int buffer(unsigned int bid, unsigned int more);
 
-/* One accepted connection; *ret_recv is its receive request. The other accepts stay unanswered. */
+/* One more accepted connection; *ret_recv is its receive request. What else was asked for is dropped, but for accepts. */
 struct sc_conn *accepted(struct fake *fake, struct io_uring_sqe *ret_recv);
 
 #endif

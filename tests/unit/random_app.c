@@ -47,7 +47,10 @@ static void order_done(struct app *app, struct link *link, struct order *order, 
 
 	app->tally->ops++;
 	EXPECT(!ended || err == -EPIPE, "connection %u: a send after its end was answered %d", link->id, err);
-	EXPECT(ended || !err || err == -ENOMEM, "connection %u: a send was refused: %s", link->id, strerror(-err));
+	if (!ended && err == -EPIPE && link->first)
+		link->doomed = true;
+	EXPECT(ended || !err || err == -ENOMEM || link->doomed, "connection %u: a send was refused: %s", link->id,
+	       strerror(-err));
 	/* a lane has 1024 sends and some for each connection */
 	EXPECT(err != -ENOMEM || app->model.order_cnt >= ORDERS_MAX, "a send was refused when %u were under way",
 	       app->model.order_cnt);

@@ -204,6 +204,7 @@ static void link_check(const struct link *link, const struct crowd *crowd)
 	const struct remote *remote;
 
 	EXPECT(link->closed && !link->first, "connection %u: never came to its end", link->id);
+	EXPECT(!link->doomed || link->send_failed, "connection %u: a send was refused, but none failed", link->id);
 	if (link->received < WIRE_ID_LEN)
 		return;
 	EXPECT(link->peer_id && link->peer_id <= crowd->cnt, "connection %u: of no peer", link->id);

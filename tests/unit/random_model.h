@@ -39,6 +39,7 @@ struct link {
 	bool connecting; /* made here, outcome not told */
 	bool shut, closing, close_now;
 	bool closed, ended, broken, send_failed;
+	bool doomed; /* a send was refused for an earlier one whose failure is still to be told */
 	unsigned int closing_batch; /* events of this one may still come after sc_close */
 	unsigned int live_idx;
 };
