@@ -20,16 +20,14 @@ static struct sc_traffic sum_up(const struct sc_reading *reading)
 {
 	struct sc_traffic traffic = {
 		.steered = sc_reading_reason(reading, SC_REASON_STEERED),
-		.arrived =
-			sc_reading_reason(reading, SC_REASON_ARRIVED) + sc_reading_reason(reading, SC_REASON_STRAYED),
 		.no_entry = sc_reading_reason(reading, SC_REASON_NO_ENTRY),
 	};
-	int reason;
+	int cpu;
 
-	for (reason = 0; reason < SC_REASON_CNT; reason++)
-		traffic.received += sc_reading_reason(reading, reason);
-	/* Those count a second time. */
-	traffic.received -= traffic.arrived;
+	for (cpu = 0; cpu < reading->cpu_cnt; cpu++) {
+		traffic.received += sc_reading_received(reading, cpu);
+		traffic.arrived += sc_reading_arrived(reading, cpu);
+	}
 	return traffic;
 }
 

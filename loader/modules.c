@@ -20,6 +20,7 @@ const struct sc_module_name sc_module_names[] = {
 	{ "validity", SC_MODULE_VALIDITY },
 	{ "lists", SC_MODULE_LISTS | SC_MODULE_HOSTS },
 	{ "cookies", SC_MODULE_COOKIES },
+	{ "limits", SC_MODULE_LIMITS },
 	{ 0 },
 };
 

@@ -23,23 +23,6 @@ static __u64 at(const struct sc_reading *reading, enum sc_reason reason, int cpu
 	return reading->reasons[(int)reason * reading->cpu_cnt + cpu];
 }
 
-static __u64 arrived(const struct sc_reading *reading, int cpu)
-{
-	return at(reading, SC_REASON_ARRIVED, cpu) + at(reading, SC_REASON_STRAYED, cpu) +
-	       at(reading, SC_REASON_LATE_OVER_SOURCE, cpu) + at(reading, SC_REASON_LATE_OVER_TOTAL, cpu);
-}
-
-/* Packets the CPU took from the device: each counts once, and a second time only where it is sent to. */
-static __u64 received(const struct sc_reading *reading, int cpu)
-{
-	__u64 sum = 0;
-	int reason;
-
-	for (reason = 0; reason < SC_REASON_CNT; reason++)
-		sum += at(reading, reason, cpu);
-	return sum - arrived(reading, cpu);
-}
-
 static void reasons_text(const struct sc_reading *now, const struct sc_reading *difference, FILE *out)
 {
 	int reason;
@@ -81,12 +64,13 @@ static void cpus_text(const struct sc_reading *now, const struct sc_reading *dif
 
 	fprintf(out, "  %-32s %12s %12s %12s %12s\n", "CPU", "received/s", "local/s", "steered/s", "arrived/s");
 	for (cpu = 0; cpu < now->cpu_cnt; cpu++) {
-		if (!received(now, cpu) && !arrived(now, cpu))
+		if (!sc_reading_received(now, cpu) && !sc_reading_arrived(now, cpu))
 			continue;
-		fprintf(out, "  %-32d %12.0f %12.0f %12.0f %12.0f\n", cpu, rate(received(difference, cpu), difference),
+		fprintf(out, "  %-32d %12.0f %12.0f %12.0f %12.0f\n", cpu,
+			rate(sc_reading_received(difference, cpu), difference),
 			rate(at(difference, SC_REASON_LOCAL, cpu), difference),
 			rate(at(difference, SC_REASON_STEERED, cpu), difference),
-			rate(arrived(difference, cpu), difference));
+			rate(sc_reading_arrived(difference, cpu), difference));
 	}
 }
 
@@ -139,7 +123,7 @@ static json_t *cpus_json(const struct sc_reading *now, const struct sc_reading *
 	int cpu, reason;
 
 	for (cpu = 0; cpu < now->cpu_cnt; cpu++) {
-		if (!received(now, cpu) && !arrived(now, cpu))
+		if (!sc_reading_received(now, cpu) && !sc_reading_arrived(now, cpu))
 			continue;
 		reasons = json_object();
 		for (reason = 0; reason < SC_REASON_CNT; reason++)
@@ -148,8 +132,9 @@ static json_t *cpus_json(const struct sc_reading *now, const struct sc_reading *
 						    json_real(rate(at(difference, reason, cpu), difference)));
 		json_array_append_new(list,
 				      json_pack("{s:i, s:f, s:f, s:o}", "cpu", cpu, "received_per_s",
-						rate(received(difference, cpu), difference), "arrived_per_s",
-						rate(arrived(difference, cpu), difference), "reasons_per_s", reasons));
+						rate(sc_reading_received(difference, cpu), difference), "arrived_per_s",
+						rate(sc_reading_arrived(difference, cpu), difference), "reasons_per_s",
+						reasons));
 	}
 	return list;
 }

@@ -160,3 +160,24 @@ struct sc_service_count sc_reading_service(const struct sc_reading *reading, int
 	}
 	return sum;
 }
+
+static __u64 at(const struct sc_reading *reading, enum sc_reason reason, int cpu)
+{
+	return reading->reasons[(int)reason * reading->cpu_cnt + cpu];
+}
+
+__u64 sc_reading_arrived(const struct sc_reading *reading, int cpu)
+{
+	return at(reading, SC_REASON_ARRIVED, cpu) + at(reading, SC_REASON_STRAYED, cpu) +
+	       at(reading, SC_REASON_LATE_OVER_SOURCE, cpu) + at(reading, SC_REASON_LATE_OVER_TOTAL, cpu);
+}
+
+__u64 sc_reading_received(const struct sc_reading *reading, int cpu)
+{
+	__u64 sum = 0;
+	int reason;
+
+	for (reason = 0; reason < SC_REASON_CNT; reason++)
+		sum += at(reading, reason, cpu);
+	return sum - sc_reading_arrived(reading, cpu);
+}

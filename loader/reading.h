@@ -29,6 +29,12 @@ void sc_reading_exit(struct sc_reading *reading);
 int sc_reading_subtract(struct sc_reading *ret_difference, const struct sc_reading *now,
 			const struct sc_reading *before);
 
+/* Packets that were sent to this CPU. */
+__u64 sc_reading_arrived(const struct sc_reading *reading, int cpu);
+
+/* Packets that it took from the device: each counts once there, and a second time only where it is sent to. */
+__u64 sc_reading_received(const struct sc_reading *reading, int cpu);
+
 /* Over all CPUs. */
 __u64 sc_reading_reason(const struct sc_reading *reading, enum sc_reason reason);
 struct sc_service_count sc_reading_service(const struct sc_reading *reading, int service);

@@ -319,7 +319,7 @@ def test_another_process_switches_cpus_off(lab):
     lab.loader("attach", "sv0", "--cpus", "1", "--service", f"tcp/{TCP_PORT}")
     table = pin_dir(lab) / "steering"
     value = [int(byte, 16) for byte in bpftool("map", "lookup", "pinned", table, "key", 0, 0, 0, 0)["value"]]
-    bpftool("map", "update", "pinned", table, "key", 0, 0, 0, 0, "value", *value[:8], *[255] * 512)
+    bpftool("map", "update", "pinned", table, "key", 0, 0, 0, 0, "value", *value[:-512], *[255] * 512)
     curl(lab, lab.server.ip4)
     found = attachment(lab)
     assert found["cpus"] == [{"cpu": 1, "slots": 0, "active": False}]
@@ -556,17 +556,62 @@ def test_offline_cpu(lab):
             "CPU 1", "offline", "choose from 0")
 
 
-def test_other_version_is_not_touched(lab):
-    lab.loader("attach", "sv0", "--cpus", "1", "--service", "tcp/80")
+EVERY_COMMAND = [("attach", "sv0", "--cpus", "1"), ("attach", "sv0", "--cpus", "1", "--dry-run"), ("upgrade", "sv0"),
+                 ("confirm", "sv0"), ("status", "sv0"), ("stats", "sv0"), ("top", "sv0"), ("cpus", "sv0", "0"),
+                 ("service", "add", "sv0", "tcp/1"), ("service", "list", "sv0"), ("deny", "add", "sv0", "192.0.2.1"),
+                 ("allow", "list", "sv0"), ("screen", "sv0"), ("syn", "sv0"), ("limit", "list", "sv0")]
+
+
+def other_schema(lab):
     table = pin_dir(lab) / "steering"
     length = bpftool("map", "show", "pinned", table)["bytes_value"]
     bpftool("map", "update", "pinned", table, "key", 0, 0, 0, 0, "value", 99, *[255] * (length - 1))
+
+
+def other_length(lab):
+    """A `steering` of another length, as a version with more in it would have."""
+    table, path = pin_dir(lab) / "steering", lab.bpffs / "longer"
+    bpftool("map", "create", path, "type", "array", "key", 4, "value", 600, "entries", 1, "name", "steering")
+    os.rename(path, table)
+
+
+def fewer_pins(lab):
+    (pin_dir(lab) / "ports").unlink()
+
+
+@pytest.mark.parametrize("make_older", [other_schema, other_length, fewer_pins])
+def test_other_version_is_not_touched(lab, make_older):
+    """Every command refuses with the command that mends it; that one works."""
+    lab.loader("attach", "sv0", "--cpus", "1", "--service", "tcp/80")
+    make_older(lab)
     program = lab.server.xdp_id()
-    refused(lab.loader("attach", "sv0", "--cpus", "1", check=False), "sv0", "another version", "detach sv0")
-    refused(lab.loader("status", "sv0", check=False), "another version")
+    for command in EVERY_COMMAND:
+        refused(lab.loader(*command, check=False), "sv0", "another version", "run sidecore-loader detach sv0")
+    lab.loader("clean")
     assert lab.server.xdp_id() == program
     lab.loader("detach", "sv0")
     assert lab.server.xdp_id() == 0 and pins(lab) == []
+    lab.loader("attach", "sv0", "--cpus", "1")
+
+
+def test_lock_keeps_changes_apart(lab):
+    """Commands of all kinds at the same time: each is done, none half, and the lock of one that is killed is free."""
+    lab.loader("attach", "sv0", "--cpus", "1")
+    commands = [("service", "add", "sv0", f"tcp/{port}") for port in range(8001, 8005)]
+    commands += [("deny", "add", "sv0", f"192.0.2.{i}") for i in range(4)]
+    commands += [("screen", "sv0", "--validity", "on"), ("upgrade", "sv0", "--health", "0"), ("cpus", "sv0", "0-1"),
+                 ("attach", "sv0", "--cpus", "0-1", "--never-drop", "tcp/22")]
+    racers = [lab.server.popen(lab.bin("sidecore-loader"), *command, "--bpffs", lab.bpffs, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE) for command in commands]
+    victim = lab.server.popen("flock", "-F", lab.bpffs / "sidecore", "sleep", 60)
+    victim.kill()
+    for racer in racers:
+        assert racer.wait(60) == 0, racer.stderr.read()
+    found = attachment(lab)
+    assert sorted(services(lab)) == [f"tcp/{port}" for port in range(8001, 8005)]
+    assert len(lab.loader("deny", "list", "sv0").stdout.split()) == 4
+    assert found["modules"]["validity"] and found["modules"]["lists"] and found["never_drop"] == ["tcp/22"]
+    assert [cpu["cpu"] for cpu in found["cpus"]] == [0, 1] and found["program"]["id"] == lab.server.xdp_id()
 
 
 def test_lock_of_another_process(lab):
