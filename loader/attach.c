@@ -162,6 +162,8 @@ static int attach(struct sc_place *place, const struct options *options)
 			sc_dedicate_set_fifo(&pins, &settings->plan.cpus);
 		err = tune(place, settings);
 		sc_checks_warn(place, mode);
+		if (settings->plan.syn == SC_WISH_ON)
+			sc_checks_warn_cookies(place, &pins);
 		say_done(place, &pins, options, mode);
 	}
 	if (!err && options->rollback_s)

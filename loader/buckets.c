@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Changes and reads the rate limits, token buckets in the pinned maps.
 #include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,6 +56,19 @@ int sc_rate_parse(const char *text, struct sc_rate *ret_rate)
 	return 0;
 }
 
+int sc_burst_parse(const char *text, struct sc_rate *ret_rate)
+{
+	unsigned long burst;
+	char *end;
+
+	errno = 0;
+	burst = strtoul(text, &end, 10);
+	if (errno || *end || *text < '0' || *text > '9' || !burst || burst > SC_BURST_MAX)
+		return -EINVAL;
+	ret_rate->burst = burst;
+	return 0;
+}
+
 int sc_rate_complete(struct sc_rate *rate)
 {
 	if (!rate->burst)
@@ -63,6 +78,81 @@ int sc_rate_complete(struct sc_rate *rate)
 		return -ERANGE;
 	rate->room = rate->interval * rate->burst;
 	return 0;
+}
+
+static const char *take_word(struct sc_limit_entry *entry, const char *word)
+{
+	__u32 burst = entry->rate.burst;
+
+	if (!strcmp(word, "per-source")) {
+		entry->kind &= ~SC_LIMIT_TOTAL_BIT;
+	} else if (!strcmp(word, "syn")) {
+		entry->kind |= SC_LIMIT_SYN;
+	} else if (!strncmp(word, "burst=", 6)) {
+		return sc_burst_parse(word + 6, &entry->rate) ? "its burst is not a number from 1 to 1000000" : NULL;
+	} else if (*word >= '0' && *word <= '9') {
+		if (entry->rate.cnt || sc_rate_parse(word, &entry->rate))
+			return "not one rate from 1 to 100000000, such as 1000/s, 30/m, 5/h";
+		entry->rate.burst = burst;
+	} else if (!entry->all || sc_spec_parse(word, &entry->spec)) {
+		return "not a limit such as 1000/s, tcp/8080,per-source,syn,30/m,burst=10";
+	} else {
+		entry->all = false;
+	}
+	return NULL;
+}
+
+const char *sc_limit_parse(const char *text, struct sc_limit_entry *ret_entry)
+{
+	struct sc_limit_entry entry = { .all = true, .kind = SC_LIMIT_TOTAL };
+	char copy[256], *rest = copy, *word;
+	const char *why = NULL;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	while (!why && (word = strsep(&rest, ",")))
+		why = take_word(&entry, word);
+	if (why)
+		return why;
+	if (!entry.rate.cnt)
+		return "has no rate such as 1000/s, 30/m, 5/h";
+	if (entry.kind & SC_LIMIT_SYN && entry.spec.protocol == IPPROTO_UDP)
+		return "syn is only for TCP";
+	if (sc_rate_complete(&entry.rate))
+		return "its burst takes more than a year to come at this rate";
+	*ret_entry = entry;
+	return NULL;
+}
+
+static char period_unit(const struct sc_rate *rate)
+{
+	return rate->period_s == 1 ? 's' : rate->period_s == 60 ? 'm' : 'h';
+}
+
+const char *sc_limit_format(const struct sc_limit_entry *entry, char buf[SC_LIMIT_LEN])
+{
+	char spec[SC_SPEC_LEN];
+
+	snprintf(buf, SC_LIMIT_LEN, "%s: %u %s%s/%c, burst %u",
+		 entry->all ? "all services" : sc_spec_format(&entry->spec, spec), entry->rate.cnt,
+		 entry->kind & SC_LIMIT_SYN ? "SYNs" : "packets", entry->kind & SC_LIMIT_TOTAL_BIT ? "" : " per source",
+		 period_unit(&entry->rate), entry->rate.burst);
+	return buf;
+}
+
+json_t *sc_limit_json(const struct sc_limit_entry *entry)
+{
+	char spec[SC_SPEC_LEN], unit[2] = { period_unit(&entry->rate) };
+
+	return json_pack("{s:s?, s:b, s:b, s:I, s:s, s:I}", "service",
+			 entry->all ? NULL : sc_spec_format(&entry->spec, spec), "per_source",
+			 !(entry->kind & SC_LIMIT_TOTAL_BIT), "syn", !!(entry->kind & SC_LIMIT_SYN), "rate",
+			 (json_int_t)entry->rate.cnt, "per", unit, "burst", (json_int_t)entry->rate.burst);
+}
+
+bool sc_limit_is_same(const struct sc_limit_entry *left, const struct sc_limit_entry *right)
+{
+	return left->all == right->all && left->kind == right->kind &&
+	       (left->all || !memcmp(&left->spec, &right->spec, sizeof(left->spec)));
 }
 
 /* Of the service's two families one is enough: they share the row. */

@@ -144,7 +144,7 @@ int sc_config_init(struct sc_config *config, const char *path, struct sc_setting
 		return err;
 	}
 	settings->plan.is_whole = true;
-	settings->plan.validity = settings->plan.irq = settings->plan.busy_poll = SC_WISH_OFF;
+	settings->plan.validity = settings->plan.syn = settings->plan.irq = settings->plan.busy_poll = SC_WISH_OFF;
 	rest = config->text;
 	while (!err && (line = strsep(&rest, "\n"))) {
 		reader.line++;

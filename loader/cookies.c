@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <bpf/bpf.h>
@@ -16,9 +17,64 @@
 #include "log.h"
 #include "modules.h"
 
+enum {
+	RATE_MIN = 100, /* a window of time must be able to hold a few */
+	RATE_MAX = 1000000000,
+	RATE_DEFAULT = 10000,
+	MSS_MIN = 536,
+	MSS_MAX = 65495,
+};
+
 const char *sc_cookies_mode(const struct sc_cookies *cookies)
 {
 	return !cookies->on ? "off" : cookies->rule.rate ? "auto" : "on";
+}
+
+const char *sc_cookies_take_mode(struct sc_cookies *cookies, const char *text)
+{
+	bool is_auto = !strcmp(text, "auto");
+
+	if (!is_auto && strcmp(text, "on") && strcmp(text, "off"))
+		return "not one of auto, on, off";
+	cookies->on = strcmp(text, "off");
+	cookies->rule.rate = is_auto ? RATE_DEFAULT : 0;
+	return NULL;
+}
+
+static const char *take_number(const char *text, unsigned long min, unsigned long max, unsigned long *ret_number)
+{
+	static char why[64];
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (errno || *end || *text < '0' || *text > '9' || number < min || number > max) {
+		snprintf(why, sizeof(why), "not a number from %lu to %lu", min, max);
+		return why;
+	}
+	*ret_number = number;
+	return NULL;
+}
+
+const char *sc_cookies_take_rate(struct sc_cookies *cookies, const char *text)
+{
+	unsigned long rate;
+	const char *why = take_number(text, RATE_MIN, RATE_MAX, &rate);
+
+	if (!why)
+		cookies->rule.rate = rate;
+	return why;
+}
+
+const char *sc_cookies_take_mss(struct sc_cookies *cookies, const char *text)
+{
+	unsigned long mss;
+	const char *why = take_number(text, MSS_MIN, MSS_MAX, &mss);
+
+	if (!why)
+		cookies->rule.mss_max = mss;
+	return why;
 }
 
 /* A flood that nobody has looked at since is over when its time is. */
@@ -58,32 +114,41 @@ int sc_cookies_read(const struct sc_pins *pins, struct sc_cookies *ret_cookies)
 	err = sc_modules_get(pins, &modules);
 	if (err)
 		return err;
-	ret_cookies->on = modules & SC_MODULE_COOKIES;
+	*ret_cookies = (struct sc_cookies){ .on = modules & SC_MODULE_COOKIES };
+	/* What else there is then is the rule of another time. */
+	if (!ret_cookies->on)
+		return 0;
 	if (bpf_map_lookup_elem(pins->syn, &key, &ret_cookies->rule))
 		return -errno;
-	CPU_ZERO(&ret_cookies->flooded);
-	return ret_cookies->on && ret_cookies->rule.rate ? read_floods(pins, &ret_cookies->flooded) : 0;
+	return ret_cookies->rule.rate ? read_floods(pins, &ret_cookies->flooded) : 0;
 }
 
-int sc_cookies_write(const struct sc_place *place, struct sc_pins *pins, const struct sc_cookies *cookies)
+int sc_cookies_write_rule(const struct sc_place *place, const struct sc_pins *pins, const struct sc_syn *rule)
 {
-	struct sc_syn rule = cookies->rule;
+	struct sc_syn own = *rule;
 	__u32 key = 0;
 	int err;
 
-	err = sc_device_mac(place->ifname, rule.mac);
+	err = sc_device_mac(place->ifname, own.mac);
 	if (err == -EAFNOSUPPORT) {
 		sc_error("%s: it is no Ethernet device, SYN cookies take one; leave them off", place->ifname);
 		return err;
 	}
-	rule.flags = sc_ethtool_is_veth(place->ifname) ? SC_SYN_REDIRECT : 0;
-	if (!err && bpf_map_update_elem(pins->syn, &key, &rule, BPF_ANY))
+	own.flags = sc_ethtool_is_veth(place->ifname) ? SC_SYN_REDIRECT : 0;
+	if (!err && bpf_map_update_elem(pins->syn, &key, &own, BPF_ANY))
 		err = -errno;
-	if (err) {
+	if (err)
 		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
-		return err;
-	}
-	return sc_modules_switch(place, pins, SC_MODULE_COOKIES, cookies->on);
+	return err;
+}
+
+int sc_cookies_write(const struct sc_place *place, struct sc_pins *pins, const struct sc_cookies *cookies)
+{
+	int err = 0;
+
+	if (cookies->on)
+		err = sc_cookies_write_rule(place, pins, &cookies->rule);
+	return err ?: sc_modules_switch(place, pins, SC_MODULE_COOKIES, cookies->on);
 }
 
 void sc_cookies_text(const struct sc_cookies *cookies)

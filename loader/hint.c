@@ -53,6 +53,7 @@ static const struct {
 	{ SC_STEP_PIN, EEXIST, NULL, "run sidecore-loader clean, then attach again" },
 	{ SC_STEP_PIN, 0, NULL, "check who may write to the bpffs, or choose another by --bpffs" },
 	{ SC_STEP_MAPS, ENOMEM, NULL, "free memory, or attach with fewer CPUs" },
+	{ SC_STEP_MAPS, ENOENT, NULL, "a limit is of a service that is not there: name it by --service too" },
 	{ SC_STEP_MAPS, ENOSPC, NULL, "256 services are the limit: delete one first" },
 	{ SC_STEP_MAPS, 0, NULL, "detach, then attach again" },
 	{ SC_STEP_LISTS, EPERM, NULL, "run it as root outside a user namespace" },

@@ -71,11 +71,13 @@ static int load_filled(const struct sc_place *place, struct sc_pins *pins, const
 		return err;
 	}
 	err = sc_steering_init(pins);
-	err = err ?: sc_plan_spare(plan, pins);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
 		return err;
 	}
+	err = sc_plan_prepare(plan, place, pins);
+	if (err)
+		return err;
 	err = sc_plan_fill_lists(plan, pins);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_LISTS, err);
@@ -184,11 +186,9 @@ static int attach_again(const struct sc_place *place, struct sc_pins *pins, cons
 		sc_hint_error(place->ifname, SC_STEP_SWAP, err);
 		return err;
 	}
-	err = sc_plan_spare(plan, pins);
-	if (err) {
-		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
+	err = sc_plan_prepare(plan, place, pins);
+	if (err)
 		return err;
-	}
 	err = sc_swap_init(&swap, place, pins, sc_plan_modules(plan, modules));
 	if (err)
 		return err;

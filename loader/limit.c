@@ -20,8 +20,6 @@ enum {
 	OPTION_SYN,
 	OPTION_RATE,
 	OPTION_BURST,
-
-	BURST_MAX = 1000000,
 };
 
 struct options {
@@ -52,14 +50,8 @@ static void take_rate(struct sc_rate *rate, const char *text, struct argp_state 
 
 static void take_burst(struct sc_rate *rate, const char *text, struct argp_state *state)
 {
-	unsigned long burst;
-	char *end;
-
-	errno = 0;
-	burst = strtoul(text, &end, 10);
-	if (errno || *end || *text < '0' || *text > '9' || !burst || burst > BURST_MAX)
-		sc_usage(state, "--burst %s: not a number from 1 to %d", text, BURST_MAX);
-	rate->burst = burst;
+	if (sc_burst_parse(text, rate))
+		sc_usage(state, "--burst %s: not a number from 1 to %d", text, SC_BURST_MAX);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -135,18 +127,6 @@ static const struct argp_option add_table[] = {
 static const struct argp_child which_children[] = { { .argp = &which }, { 0 } };
 static const struct argp add = { .options = add_table, .parser = parse_add, .children = which_children };
 
-static const char *kind_text(const struct sc_limit_entry *entry)
-{
-	static const char *const texts[SC_LIMIT_KINDS] = {
-		[SC_LIMIT_SOURCE] = "packets per source",
-		[SC_LIMIT_TOTAL] = "packets",
-		[SC_LIMIT_SOURCE_SYN] = "SYNs per source",
-		[SC_LIMIT_TOTAL_SYN] = "SYNs",
-	};
-
-	return texts[entry->kind];
-}
-
 static const char *service_text(const struct sc_limit_entry *entry, char text[SC_SPEC_LEN])
 {
 	if (!entry->all)
@@ -154,13 +134,8 @@ static const char *service_text(const struct sc_limit_entry *entry, char text[SC
 	return strcpy(text, "all services");
 }
 
-static char period_unit(const struct sc_rate *rate)
-{
-	return rate->period_s == 1 ? 's' : rate->period_s == 60 ? 'm' : 'h';
-}
-
 /* Limits that are not there cost nothing. */
-static int switch_module(const struct sc_place *place, struct sc_pins *pins)
+static int settle(const struct sc_place *place, struct sc_pins *pins)
 {
 	static struct sc_limit_entry entries[SC_LIMITS_MAX];
 	int cnt = sc_limits_list(pins, entries);
@@ -183,14 +158,18 @@ static int change(struct options *options, int (*apply)(const struct sc_pins *, 
 
 	if (sc_target_open(&options->target, &place, &pins))
 		return SC_EXIT_FAILURE;
+	/* No limit is listed that no program keeps. */
+	if (apply == sc_limits_set && sc_modules_switch(&place, &pins, SC_MODULE_LIMITS, true)) {
+		sc_target_close(&place, &pins);
+		return SC_EXIT_FAILURE;
+	}
 	err = apply(&pins, entry);
 	if (err == -ENOENT)
 		sc_error("%s: %s on %s; see sidecore-loader %s list %s", service_text(entry, text), missing,
 			 place.ifname, apply == sc_limits_set ? "service" : "limit", place.ifname);
 	else if (err)
 		sc_hint_error(place.ifname, SC_STEP_MAPS, err);
-	else
-		err = switch_module(&place, &pins);
+	err = settle(&place, &pins) ?: err;
 	sc_target_close(&place, &pins);
 	return err ? SC_EXIT_FAILURE : SC_EXIT_OK;
 }
@@ -220,34 +199,24 @@ static int limit_del(int argc, char **argv)
 	return change(&options, sc_limits_del, "no such limit");
 }
 
-static json_t *entry_json(const struct sc_limit_entry *entry)
-{
-	char text[SC_SPEC_LEN], unit[2] = { period_unit(&entry->rate) };
-
-	return json_pack("{s:s?, s:b, s:b, s:I, s:s, s:I}", "service", entry->all ? NULL : service_text(entry, text),
-			 "per_source", !(entry->kind & SC_LIMIT_TOTAL_BIT), "syn", !!(entry->kind & SC_LIMIT_SYN),
-			 "rate", (json_int_t)entry->rate.cnt, "per", unit, "burst", (json_int_t)entry->rate.burst);
-}
-
 static int print_json(const struct sc_place *place, const struct sc_limit_entry *entries, int cnt)
 {
 	json_t *list = json_array();
 	int i;
 
 	for (i = 0; i < cnt; i++)
-		json_array_append_new(list, entry_json(&entries[i]));
+		json_array_append_new(list, sc_limit_json(&entries[i]));
 	return sc_report_print(json_pack("{s:i, s:s, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface",
 					 place->ifname, "limits", list));
 }
 
 static void print_text(const struct sc_limit_entry *entries, int cnt)
 {
-	char text[SC_SPEC_LEN];
+	char text[SC_LIMIT_LEN];
 	int i;
 
 	for (i = 0; i < cnt; i++)
-		printf("%s: %u %s/%c, burst %u\n", service_text(&entries[i], text), entries[i].rate.cnt,
-		       kind_text(&entries[i]), period_unit(&entries[i].rate), entries[i].rate.burst);
+		puts(sc_limit_format(&entries[i], text));
 }
 
 static int limit_list(int argc, char **argv)

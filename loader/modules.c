@@ -76,6 +76,28 @@ int sc_modules_get(const struct sc_pins *pins, __u32 *ret_modules)
 	return err;
 }
 
+static __u32 program_id(int program)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return bpf_prog_get_info_by_fd(program, &info, &len) ? 0 : info.id;
+}
+
+/* Whoever was killed while exchanging programs has left pins of those before, and new CPUs would get one of them. */
+static bool pins_are_in_use(const struct sc_pins *pins, __u32 now)
+{
+	int running = sc_link_program(pins->link);
+	__u32 on_cpu;
+	bool same;
+
+	if (running < 0)
+		return false;
+	same = program_id(running) == program_id(pins->steer) && !sc_modules_of(pins->on_cpu, &on_cpu) && on_cpu == now;
+	close(running);
+	return same;
+}
+
 int sc_modules_switch(const struct sc_place *place, struct sc_pins *pins, __u32 modules, bool on)
 {
 	struct sc_swap swap;
@@ -88,7 +110,7 @@ int sc_modules_switch(const struct sc_place *place, struct sc_pins *pins, __u32 
 		return err;
 	}
 	wanted = on ? now | modules : now & ~modules;
-	if (wanted == now)
+	if (wanted == now && pins_are_in_use(pins, now))
 		return 0;
 	err = sc_swap_init(&swap, place, pins, wanted);
 	if (!err)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hint.h"
 #include "knob.h"
 #include "modules.h"
 #include "plan.h"
@@ -22,6 +23,9 @@ static __u32 fulfil(__u32 bits, __u32 bit, enum sc_wish wish)
 __u32 sc_plan_modules(const struct sc_plan *plan, __u32 now)
 {
 	now = fulfil(now, SC_MODULE_VALIDITY, plan->validity);
+	now = fulfil(now, SC_MODULE_COOKIES, plan->syn);
+	if (plan->is_whole || plan->limit_cnt)
+		now = turn(now, SC_MODULE_LIMITS, plan->limit_cnt);
 	return now | sc_prefixes_modules(&plan->lists[SC_LIST_DENY]) | sc_prefixes_modules(&plan->lists[SC_LIST_ALLOW]);
 }
 
@@ -31,12 +35,16 @@ unsigned int sc_plan_tuned(const struct sc_plan *plan, unsigned int now)
 	return fulfil(now, SC_TUNED_BUSY_POLL, plan->busy_poll);
 }
 
-int sc_plan_spare(const struct sc_plan *plan, const struct sc_pins *pins)
+int sc_plan_prepare(const struct sc_plan *plan, const struct sc_place *place, const struct sc_pins *pins)
 {
 	int i, err = 0;
 
 	for (i = 0; i < plan->spared_cnt && !err; i++)
 		err = sc_modules_spare(pins, &plan->spared[i], true);
+	if (err)
+		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
+	else if (plan->syn == SC_WISH_ON)
+		err = sc_cookies_write_rule(place, pins, &plan->cookies.rule);
 	return err;
 }
 
@@ -118,15 +126,41 @@ static int drop_other_spared(const struct sc_plan *plan, const struct sc_pins *p
 	return err;
 }
 
+static bool has_limit(const struct sc_plan *plan, const struct sc_limit_entry *entry)
+{
+	int i;
+
+	for (i = 0; i < plan->limit_cnt; i++)
+		if (sc_limit_is_same(&plan->limits[i], entry))
+			return true;
+	return false;
+}
+
+static int drop_other_limits(const struct sc_plan *plan, const struct sc_pins *pins)
+{
+	static struct sc_limit_entry entries[SC_LIMITS_MAX];
+	int i, err = 0, cnt = sc_limits_list(pins, entries);
+
+	if (cnt < 0)
+		return cnt;
+	for (i = 0; i < cnt && !err; i++)
+		if (!has_limit(plan, &entries[i]))
+			err = sc_limits_del(pins, &entries[i]);
+	return err;
+}
+
 int sc_plan_carry_out(const struct sc_plan *plan, const struct sc_pins *pins)
 {
 	int i, err = 0;
 
 	for (i = 0; i < plan->spec_cnt && !err; i++)
 		err = sc_services_add(pins, &plan->specs[i]);
+	for (i = 0; i < plan->limit_cnt && !err; i++)
+		err = sc_limits_set(pins, &plan->limits[i]);
 	err = err ?: sc_steering_set_cpus(pins, &plan->cpus);
 	if (err || !plan->is_whole)
 		return err;
-	err = drop_other_services(plan, pins);
+	err = drop_other_limits(plan, pins);
+	err = err ?: drop_other_services(plan, pins);
 	return err ?: drop_other_spared(plan, pins);
 }

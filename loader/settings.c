@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cpulist.h"
+#include "log.h"
 #include "settings.h"
 #include "usage.h"
 
@@ -16,6 +17,10 @@ enum {
 	OPTION_ALLOW_FILE,
 	OPTION_IRQ,
 	OPTION_BUSY_POLL,
+	OPTION_SYN,
+	OPTION_SYN_RATE,
+	OPTION_SYN_MSS,
+	OPTION_LIMIT,
 };
 
 static const struct argp_option table[] = {
@@ -33,6 +38,15 @@ static const struct argp_option table[] = {
 	  "Never drop packets to this port, such as tcp/22; may be repeated", 0 },
 	{ "deny-file", OPTION_DENY_FILE, "FILE", 0, "Drop packets from the prefixes in this file, see deny import", 0 },
 	{ "allow-file", OPTION_ALLOW_FILE, "FILE", 0, "Exceptions to the deny list: the prefixes in this file", 0 },
+	{ "syn", OPTION_SYN, "auto|on|off", 0,
+	  "Answer SYNs with SYN cookies: while there is a flood, always or never, see syn", 0 },
+	{ "syn-rate", OPTION_SYN_RATE, "N", 0,
+	  "With --syn auto: SYNs per second on one CPU that are a flood (default 10000)", 0 },
+	{ "syn-mss", OPTION_SYN_MSS, "N", 0, "With --syn auto or on: offer no larger segments than this", 0 },
+	{ "limit", OPTION_LIMIT, "LIMIT", 0,
+	  "Drop what comes faster, may be repeated, see limit: a rate, and behind commas what it is for, such as 1000/s or "
+	  "tcp/8080,per-source,syn,30/m,burst=10",
+	  0 },
 	{ "irq", OPTION_IRQ, NULL, 0,
 	  "Turn interrupts, RSS, RPS and XPS to the dedicated CPUs too, as far as the driver lets; detach puts them back",
 	  0 },
@@ -91,6 +105,44 @@ static const char *take_wish(enum sc_wish *wish, const char *value)
 	return NULL;
 }
 
+static const char *take_syn(struct sc_settings *settings, const char *value)
+{
+	const char *why = sc_cookies_take_mode(&settings->plan.cookies, value);
+
+	if (!why)
+		settings->plan.syn = settings->plan.cookies.on ? SC_WISH_ON : SC_WISH_OFF;
+	return why;
+}
+
+/* Kept apart until all is there: it may stand before what it is a part of. */
+static const char *take_syn_rate(struct sc_settings *settings, const char *value)
+{
+	struct sc_cookies checked;
+
+	settings->syn_rate = value;
+	return sc_cookies_take_rate(&checked, value);
+}
+
+/* The later of two for the same packets counts. */
+static const char *take_limit(struct sc_plan *plan, const char *value)
+{
+	struct sc_limit_entry entry;
+	const char *why = sc_limit_parse(value, &entry);
+	int i;
+
+	if (why)
+		return why;
+	for (i = 0; i < plan->limit_cnt; i++)
+		if (sc_limit_is_same(&plan->limits[i], &entry))
+			break;
+	if (i == SC_LIMITS_MAX)
+		return "too many limits";
+	plan->limits[i] = entry;
+	if (i == plan->limit_cnt)
+		plan->limit_cnt++;
+	return NULL;
+}
+
 const char *sc_settings_take(struct sc_settings *settings, int key, const char *value)
 {
 	switch (key) {
@@ -117,6 +169,14 @@ const char *sc_settings_take(struct sc_settings *settings, int key, const char *
 	case OPTION_BUSY_POLL:
 		settings->plan.busy_poll = SC_WISH_ON;
 		return NULL;
+	case OPTION_SYN:
+		return take_syn(settings, value);
+	case OPTION_SYN_RATE:
+		return take_syn_rate(settings, value);
+	case OPTION_SYN_MSS:
+		return sc_cookies_take_mss(&settings->plan.cookies, value);
+	case OPTION_LIMIT:
+		return take_limit(&settings->plan, value);
 	default: /* OPTION_NO_FIFO: no other is in the table */
 		settings->no_fifo = true;
 		return NULL;
@@ -125,7 +185,7 @@ const char *sc_settings_take(struct sc_settings *settings, int key, const char *
 
 bool sc_settings_adds(int key)
 {
-	return key == 's' || key == OPTION_NEVER_DROP;
+	return key == 's' || key == OPTION_NEVER_DROP || key == OPTION_LIMIT;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -153,9 +213,49 @@ static int load(struct sc_plan *plan, enum sc_list list, const char *path)
 	return sc_prefixes_read(&plan->lists[list], path);
 }
 
+static bool has_service(const struct sc_plan *plan, const struct sc_spec *spec)
+{
+	int i;
+
+	for (i = 0; i < plan->spec_cnt; i++)
+		if (!memcmp(&plan->specs[i], spec, sizeof(*spec)))
+			return true;
+	return false;
+}
+
+/* What can be seen only when all is there. A plan that is not whole adds to services that it does not name. */
+static int check(struct sc_settings *settings)
+{
+	const struct sc_plan *plan = &settings->plan;
+	char text[SC_SPEC_LEN];
+	int i;
+
+	if (settings->syn_rate && !plan->cookies.rule.rate) {
+		sc_error("syn-rate %s: there is no auto for it; set syn to auto", settings->syn_rate);
+		return -EINVAL;
+	}
+	if (plan->cookies.rule.mss_max && plan->syn != SC_WISH_ON) {
+		sc_error("syn-mss %u: SYN cookies are not switched on; set syn to auto or on",
+			 plan->cookies.rule.mss_max);
+		return -EINVAL;
+	}
+	for (i = 0; i < plan->limit_cnt && plan->is_whole; i++) {
+		if (plan->limits[i].all || has_service(plan, &plan->limits[i].spec))
+			continue;
+		sc_error("limit of %s: there is no such service; name it as a service too",
+			 sc_spec_format(&plan->limits[i].spec, text));
+		return -EINVAL;
+	}
+	if (settings->syn_rate)
+		sc_cookies_take_rate(&settings->plan.cookies, settings->syn_rate);
+	return 0;
+}
+
 int sc_settings_load(struct sc_settings *settings)
 {
-	int err = load(&settings->plan, SC_LIST_DENY, settings->deny_file);
+	int err = check(settings);
+
+	err = err ?: load(&settings->plan, SC_LIST_DENY, settings->deny_file);
 
 	return err ?: load(&settings->plan, SC_LIST_ALLOW, settings->allow_file);
 }

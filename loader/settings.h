@@ -11,6 +11,7 @@
 struct sc_settings {
 	struct sc_plan plan;
 	bool no_fifo;
+	const char *syn_rate; /* NULL: none given */
 	/* Read into the plan by sc_settings_load(). */
 	const char *deny_file;
 	const char *allow_file;
@@ -28,7 +29,7 @@ bool sc_settings_adds(int key);
  */
 const char *sc_settings_take(struct sc_settings *settings, int key, const char *value);
 
-/* Reads the files that were named. Says why not. 0 or -errno; sc_settings_exit() is due all the same. */
+/* Checks what hangs together, and reads the files that were named. Says why not. 0 or -errno; sc_settings_exit() is due all the same. */
 int sc_settings_load(struct sc_settings *settings);
 void sc_settings_exit(struct sc_settings *settings);
 

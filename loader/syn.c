@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Command syn: switches the answering of SYNs with SYN cookies.
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "checks.h"
 #include "cli.h"
@@ -17,32 +14,30 @@
 enum {
 	OPTION_RATE = 0x200,
 	OPTION_MSS,
-
-	RATE_MIN = 100, /* a window of time must be able to hold a few */
-	RATE_MAX = 1000000000,
-	RATE_DEFAULT = 10000,
-	MSS_MIN = 536,
-	MSS_MAX = 65495,
 };
 
 struct options {
 	struct sc_target target;
-	const char *mode; /* NULL: as it is */
-	unsigned int rate; /* 0: not given */
-	unsigned int mss;
+	bool has_mode;
+	const char *rate; /* NULL: not given */
+	struct sc_cookies wanted;
 };
 
-static unsigned int number(const char *option, const char *text, unsigned int min, unsigned int max,
-			   struct argp_state *state)
+static void take(const char *why, const char *option, const char *text, struct argp_state *state)
 {
-	unsigned long value;
-	char *end;
+	if (why)
+		sc_usage(state, "--%s %s: %s", option, text, why);
+}
 
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno || *end || end == text || *text == '-' || value < min || value > max)
-		sc_usage(state, "%s %s: not a number from %u to %u", option, text, min, max);
-	return value;
+/* The rate is taken when the mode is known, which brings one along. */
+static void finish(struct options *options, struct argp_state *state)
+{
+	if (options->rate && !options->wanted.rule.rate)
+		sc_usage(state, "--rate: only with --mode auto");
+	if (options->wanted.rule.mss_max && !options->wanted.on)
+		sc_usage(state, "--mss: only with --mode auto or --mode on");
+	if (options->rate)
+		take(sc_cookies_take_rate(&options->wanted, options->rate), "rate", options->rate, state);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -51,21 +46,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'm':
-		if (strcmp(arg, "auto") && strcmp(arg, "on") && strcmp(arg, "off"))
-			sc_usage(state, "--mode %s: not one of auto, on, off", arg);
-		options->mode = arg;
+		take(sc_cookies_take_mode(&options->wanted, arg), "mode", arg, state);
+		options->has_mode = true;
 		return 0;
 	case OPTION_RATE:
-		options->rate = number("--rate", arg, RATE_MIN, RATE_MAX, state);
+		options->rate = arg;
 		return 0;
 	case OPTION_MSS:
-		options->mss = number("--mss", arg, MSS_MIN, MSS_MAX, state);
+		take(sc_cookies_take_mss(&options->wanted, arg), "mss", arg, state);
 		return 0;
 	case ARGP_KEY_END:
-		if (options->rate && (!options->mode || strcmp(options->mode, "auto")))
-			sc_usage(state, "--rate: only with --mode auto");
-		if (options->mss && (!options->mode || !strcmp(options->mode, "off")))
-			sc_usage(state, "--mss: only with --mode auto or --mode on");
+		finish(options, state);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -82,15 +73,6 @@ static const struct argp_option option_table[] = {
 };
 
 static const struct argp extra = { .options = option_table, .parser = parse };
-
-static int change(const struct sc_place *place, struct sc_pins *pins, const struct options *options)
-{
-	struct sc_cookies cookies = { .on = strcmp(options->mode, "off"), .rule.mss_max = options->mss };
-
-	if (!strcmp(options->mode, "auto"))
-		cookies.rule.rate = options->rate ?: RATE_DEFAULT;
-	return sc_cookies_write(place, pins, &cookies);
-}
 
 static int show(const struct sc_place *place, const struct sc_pins *pins, bool json)
 {
@@ -127,9 +109,9 @@ int sc_cmd_syn(int argc, char **argv)
 	sc_target_parse(&options.target, argc, argv);
 	if (sc_target_open(&options.target, &place, &pins))
 		return SC_EXIT_FAILURE;
-	if (options.mode)
-		err = change(&place, &pins, &options);
-	if (!err && options.mode)
+	if (options.has_mode)
+		err = sc_cookies_write(&place, &pins, &options.wanted);
+	if (!err && options.has_mode)
 		sc_checks_warn_cookies(&place, &pins);
 	err = err ?: show(&place, &pins, options.target.json);
 	sc_target_close(&place, &pins);

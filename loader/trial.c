@@ -42,7 +42,7 @@ static json_t *wish_json(enum sc_wish wish)
 static void show_text(const struct outcome *outcome)
 {
 	const struct sc_plan *plan = outcome->plan;
-	char text[SC_CPULIST_LEN];
+	char text[SC_CPULIST_LEN], limit[SC_LIMIT_LEN];
 	int i;
 
 	printf("%s: dry run, nothing changed: attach would %s in %s mode, CPUs %s\n", outcome->place->ifname,
@@ -54,6 +54,12 @@ static void show_text(const struct outcome *outcome)
 		printf("  never dropped: %s\n", sc_spec_format(&plan->spared[i], text));
 	if (plan->validity != SC_WISH_NONE)
 		printf("  validity %s\n", plan->validity == SC_WISH_ON ? "on" : "off");
+	if (plan->syn != SC_WISH_NONE) {
+		printf("  ");
+		sc_cookies_text(&plan->cookies);
+	}
+	for (i = 0; i < plan->limit_cnt; i++)
+		printf("  limit %s\n", sc_limit_format(&plan->limits[i], limit));
 	if (plan->irq != SC_WISH_NONE)
 		printf("  interrupts, RSS, RPS, XPS: %s\n", wish_name(plan->irq));
 	if (plan->busy_poll != SC_WISH_NONE)
@@ -62,7 +68,7 @@ static void show_text(const struct outcome *outcome)
 		if (plan->has_list[i])
 			printf("  %s list: %d prefixes\n", i == SC_LIST_DENY ? "deny" : "allow", plan->lists[i].cnt);
 	if (plan->is_whole)
-		printf("  services and spared ports that are not here go\n");
+		printf("  services, spared ports and limits that are not here go\n");
 	for (i = 0; i < 2; i++)
 		printf("  program %s: verified, %u instructions looked at, %u bytes of machine code\n",
 		       outcome->programs[i].name, outcome->programs[i].verified_insns,
@@ -99,6 +105,16 @@ static json_t *list_json(const struct sc_plan *plan, enum sc_list list)
 	return plan->has_list[list] ? json_integer(plan->lists[list].cnt) : json_null();
 }
 
+static json_t *limits_json(const struct sc_plan *plan)
+{
+	json_t *list = json_array();
+	int i;
+
+	for (i = 0; i < plan->limit_cnt; i++)
+		json_array_append_new(list, sc_limit_json(&plan->limits[i]));
+	return list;
+}
+
 static int show_json(const struct outcome *outcome)
 {
 	const struct sc_plan *plan = outcome->plan;
@@ -108,14 +124,15 @@ static int show_json(const struct outcome *outcome)
 	for (i = 0; i < CPU_SETSIZE; i++)
 		if (CPU_ISSET(i, &plan->cpus))
 			json_array_append_new(cpus, json_integer(i));
-	root = json_pack("{s:i, s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	root = json_pack("{s:i, s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "schema_version", SC_REPORT_SCHEMA, "interface", outcome->place->ifname, "dry_run", 1,
 			 "in_place", outcome->attached, "whole", plan->is_whole, "mode", sc_mode_name(outcome->mode),
 			 "cpus", cpus, "services", specs_json(plan->specs, plan->spec_cnt), "never_drop",
 			 specs_json(plan->spared, plan->spared_cnt), "validity", wish_json(plan->validity), "irq",
-			 wish_json(plan->irq), "busy_poll", wish_json(plan->busy_poll), "deny_prefixes",
-			 list_json(plan, SC_LIST_DENY), "allow_prefixes", list_json(plan, SC_LIST_ALLOW), "programs",
-			 programs_json(outcome));
+			 wish_json(plan->irq), "busy_poll", wish_json(plan->busy_poll), "syn",
+			 plan->syn == SC_WISH_NONE ? json_null() : sc_cookies_json(&plan->cookies), "limits",
+			 limits_json(plan), "deny_prefixes", list_json(plan, SC_LIST_DENY), "allow_prefixes",
+			 list_json(plan, SC_LIST_ALLOW), "programs", programs_json(outcome));
 	return sc_report_print(root);
 }
 

@@ -57,6 +57,22 @@ static int remember_spared(struct sc_plan *plan, const struct sc_pins *pins)
 	return cnt < 0 ? cnt : 0;
 }
 
+static int remember_cookies(struct sc_plan *plan, const struct sc_pins *pins)
+{
+	int err = sc_cookies_read(pins, &plan->cookies);
+
+	plan->syn = plan->cookies.on ? SC_WISH_ON : SC_WISH_OFF;
+	return err;
+}
+
+static int remember_limits(struct sc_plan *plan, const struct sc_pins *pins)
+{
+	int cnt = sc_limits_list(pins, plan->limits);
+
+	plan->limit_cnt = cnt < 0 ? 0 : cnt;
+	return cnt < 0 ? cnt : 0;
+}
+
 int sc_undo_remember(struct sc_undo *undo, const struct sc_place *place, const struct sc_pins *pins)
 {
 	struct sc_plan *plan = &undo->plan;
@@ -67,6 +83,8 @@ int sc_undo_remember(struct sc_undo *undo, const struct sc_place *place, const s
 	err = err ?: remember_services(plan, pins);
 	err = err ?: remember_spared(plan, pins);
 	err = err ?: remember_lists(plan, pins);
+	err = err ?: remember_cookies(plan, pins);
+	err = err ?: remember_limits(plan, pins);
 	err = err ?: sc_tuning_get(place, &undo->tuned);
 	undo->was_attached = true;
 	undo->has_plan = !err;
@@ -81,11 +99,9 @@ static int bring_back_lists(const struct sc_plan *plan, const struct sc_place *p
 {
 	int err;
 
-	err = sc_plan_spare(plan, pins);
-	if (err) {
-		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
+	err = sc_plan_prepare(plan, place, pins);
+	if (err)
 		return err;
-	}
 	err = sc_modules_switch(place, pins, sc_plan_modules(plan, 0), true);
 	if (err)
 		return err;

@@ -11,7 +11,7 @@
 struct sc_undo {
 	bool was_attached; /* else the way back is to detach */
 	bool has_plan;
-	struct sc_plan plan; /* services, spared ports, CPUs, lists as they were */
+	struct sc_plan plan; /* services, spared ports, CPUs, lists, limits as they were */
 	unsigned int tuned; /* parts that were */
 	struct sc_swap swap; /* the programs before; -1: none were exchanged yet */
 };

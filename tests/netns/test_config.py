@@ -18,6 +18,11 @@ mode=skb
 service    = tcp/80
 service    = udp/[fd00:77::1]:53
 validity   = on
+syn-rate   = 5000
+syn        = auto
+syn-mss    = 1400
+limit      = per-source,1000/s
+limit      = tcp/80,30/m,syn,burst=7,per-source
 never-drop = tcp/22
 deny-file  = {dir}/deny
 allow-file = {dir}/allow
@@ -35,6 +40,10 @@ def screen(lab):
     return json.loads(lab.loader("screen", "sv0", "--json").stdout)
 
 
+def limits(lab):
+    return lab.loader("limit", "list", "sv0").stdout.splitlines()
+
+
 def lists(lab, deny="192.0.2.0/24\n2001:db8::/32\n", allow="192.0.2.7\n"):
     (lab.dir / "deny").write_text(deny)
     (lab.dir / "allow").write_text(allow)
@@ -50,6 +59,16 @@ def test_file_says_all(lab):
     found = screen(lab)
     assert (found["validity"], found["lists"], found["never_drop"]) == (True, True, ["tcp/22"])
     assert listed(lab, "deny") == ["192.0.2.0/24", "2001:db8::/32"] and listed(lab, "allow") == ["192.0.2.7/32"]
+    assert lab.loader("syn", "sv0").stdout == "sv0: SYN cookies auto, from 5000 SYN/s on one CPU, MSS at most 1400\n"
+    assert limits(lab) == ["all services: 1000 packets per source/s, burst 1000", "tcp/80: 30 SYNs per source/m, burst 7"]
+    # A file that says nothing of them takes them away.
+    lab.loader("attach", "sv0", "-f", config(lab, "cpus = 0\nservice = tcp/80\n"))
+    assert lab.loader("syn", "sv0").stdout == "sv0: SYN cookies off\n" and limits(lab) == []
+    # The command line leaves alone what it does not name.
+    lab.loader("attach", "sv0", "--cpus", "0", "--syn", "on", "--limit", "tcp/80,5/h", "--limit", "7/s")
+    lab.loader("attach", "sv0", "--cpus", "0", "--limit", "tcp/80,6/h")
+    assert lab.loader("syn", "sv0").stdout == "sv0: SYN cookies on\n"
+    assert limits(lab) == ["all services: 7 packets/s, burst 7", "tcp/80: 6 packets/h, burst 1"]
 
 
 def test_file_on_an_attached_interface(lab):
@@ -93,10 +112,11 @@ def test_dry_run_of_a_file(lab):
     lists(lab)
     text = lab.loader("attach", "-f", config(lab, WHOLE), "--dry-run").stdout
     for words in ("nothing changed", "skb mode, CPUs 0-1", "service tcp/80", "never dropped: tcp/22", "validity on",
-                  "deny list: 2 prefixes", "allow list: 1 prefixes"):
+                  "deny list: 2 prefixes", "allow list: 1 prefixes", "SYN cookies auto, from 5000", "limit tcp/80: 30 SYNs per source/m"):
         assert words in text
     found = json.loads(lab.loader("attach", "-f", config(lab, WHOLE), "--dry-run", "--json").stdout)
     assert (found["whole"], found["validity"], found["never_drop"], found["deny_prefixes"]) == (True, True, ["tcp/22"], 2)
+    assert found["syn"]["mode"] == "auto" and [each["burst"] for each in found["limits"]] == [1000, 7]
     found = json.loads(lab.loader("attach", "sv0", "--cpus", "1", "--dry-run", "--json").stdout)
     assert (found["whole"], found["validity"], found["deny_prefixes"]) == (False, None, None)
     assert pins(lab) == [] and not lab.server.xdp_id()
@@ -115,6 +135,17 @@ BAD = [
     ("no-fifo = yes", 1, "not one of on, off"),
     ("validity = 1", 1, "not one of on, off"),
     ("never-drop = tcp/10.0.0.1:22", 1, "not a port"),
+    ("syn = yes", 1, "not one of auto, on, off"),
+    ("syn-rate = 99", 1, "not a number from 100"),
+    ("syn-mss = 1e3", 1, "not a number from 536"),
+    ("limit = per-source", 1, "has no rate"),
+    ("limit = 5/s,6/s", 1, "not one rate"),
+    ("limit = 5/d", 1, "not one rate"),
+    ("limit = 5/s,tcp/1,tcp/2", 1, "not a limit such as"),
+    ("limit = 5/s,,syn", 1, "not a limit such as"),
+    ("limit = udp/53,5/s,syn", 1, "only for TCP"),
+    ("limit = 1/h,burst=1000000", 1, "more than a year"),
+    ("limit = 5/s,burst=0", 1, "burst is not a number"),
     ("interface = sv0\ninterface = sv0", 2, "given twice"),
     ("interface = " + "x" * 16, 1, "longer"),
     ("dry-run = on", 1, "no such key"),
@@ -127,6 +158,14 @@ BAD = [
 def test_bad_lines(lab, text, line, words):
     path = config(lab, text)
     refused(lab.loader("attach", "sv0", "-f", path, check=False), f"{path}:{line}: ", "man sidecore.conf", *words)
+    assert pins(lab) == []
+
+
+def test_what_does_not_hang_together(lab):
+    for text, words in (("syn-rate = 5000", "set syn to auto"), ("syn = on\nsyn-rate = 5000", "set syn to auto"),
+                        ("syn-mss = 1400", "set syn to auto or on"), ("limit = tcp/80,5/s", "limit of tcp/80: there is no such")):
+        refused(lab.loader("attach", "sv0", "-f", config(lab, f"cpus = 1\n{text}"), check=False), words)
+    refused(lab.loader("attach", "sv0", "--cpus", "1", "--limit", "tcp/80,5/s", check=False), "name it by --service too")
     assert pins(lab) == []
 
 

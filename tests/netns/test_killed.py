@@ -115,6 +115,7 @@ COMMANDS = {
     "upgrade": (attached, ("upgrade", "sv0", "--health", "0")),
     "detach": (attached, ("detach", "sv0")),
     "service add": (attached, ("service", "add", "sv0", "tcp/80", "tcp/81")),
+    "limit add": (attached, ("limit", "add", "sv0", "--per-source", "--rate", "1000000/s")),
     "list import": (with_list, ("deny", "import", "sv0", "LIST")),
 }
 

@@ -172,23 +172,29 @@ def test_first_attach_goes_back(lab):
 
 
 def test_attach_in_place_goes_back(lab):
-    """All of it: programs, modules, CPUs, services, spared ports and lists."""
+    """All of it: programs, modules, CPUs, services, spared ports, lists, limits and SYN cookies."""
     (lab.dir / "deny").write_text("0.0.0.0/0\n::/0\n")
     (lab.dir / "conf").write_text(f"cpus = 0\nservice = tcp/1\nvalidity = on\nnever-drop = tcp/2\ndeny-file = {lab.dir}/deny\n")
     attach(lab, "--never-drop", "tcp/22", cpus="0-1")
     lab.loader("deny", "add", "sv0", "192.0.2.0/24")
     lab.loader("allow", "add", "sv0", "192.0.2.1")
+    lab.loader("limit", "add", "sv0", "--rate", "5000000/s")
+    lab.loader("limit", "add", "sv0", "--service", SERVICE, "--per-source", "--rate", "30/m", "--burst", 10000)
+    lab.loader("syn", "sv0", "--mode", "auto", "--rate", 5000, "--mss", 1400)
+    limits = lab.loader("limit", "list", "sv0").stdout
     before, link = attachment(lab), link_id(lab)
     watcher = start(lab, "attach", "sv0", "-f", lab.dir / "conf", "--rollback-after", "60")
     waits(watcher)
     assert services(lab) == ["tcp/1"] and attachment(lab)["never_drop"] == ["tcp/2"] and len(listed(lab, "deny")) == 2
+    assert attachment(lab)["syn"]["mode"] == "off" and lab.loader("limit", "list", "sv0").stdout == ""
     watcher.send_signal(signal.SIGHUP)  # the terminal went
     ended(watcher, "asked to end", "as before")
     after = attachment(lab)
-    for key in ("program", "modules", "never_drop", "cpus", "mode", "unconfirmed_s"):
+    for key in ("program", "modules", "never_drop", "cpus", "mode", "unconfirmed_s", "syn"):
         assert after[key] == before[key], key
     assert services(lab) == [SERVICE] and listed(lab, "deny") == ["192.0.2.0/24"]
     assert listed(lab, "allow") == ["192.0.2.1/32"] and link_id(lab) == link
+    assert limits.count("\n") == 2 and lab.loader("limit", "list", "sv0").stdout == limits
 
 
 def test_detached_before_it_was_confirmed(lab):
