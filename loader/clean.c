@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,23 +16,37 @@
 #include "log.h"
 #include "pins.h"
 #include "place.h"
+#include "report.h"
 
 struct options {
 	struct sc_common common;
+	bool json;
 };
+
+/* What was removed, for JSON; NULL: said at once. */
+static json_t *removed;
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
 
 	(void)arg;
-	if (key != ARGP_KEY_INIT)
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
+		return 0;
+	case 'j':
+		options->json = true;
+		return 0;
+	default:
 		return ARGP_ERR_UNKNOWN;
-	state->child_inputs[0] = &options->common;
-	return 0;
+	}
 }
 
+static const struct argp_option option_table[] = { { "json", 'j', NULL, 0, "Print JSON", 0 }, { 0 } };
+
 static const struct argp argp = {
+	.options = option_table,
 	.parser = parse,
 	.doc = "Removes pins that have outlived their interface or network namespace. What is attached stays.",
 	.children = sc_common_children,
@@ -85,7 +100,10 @@ static int clean_interface(struct sc_place *place, unsigned long ifindex)
 		sc_error("%s: cannot remove: %s; remove the files in it", place->dir, strerror(-err));
 		return err;
 	}
-	printf("%s: removed\n", place->dir);
+	if (removed)
+		json_array_append_new(removed, json_string(place->dir));
+	else
+		printf("%s: removed\n", place->dir);
 	return 1;
 }
 
@@ -106,14 +124,17 @@ int sc_cmd_clean(int argc, char **argv)
 {
 	struct options options = { 0 };
 	struct sc_place place;
-	int cnt;
+	int cnt, err = 0;
 
 	sc_cli_parse(&argp, argc, argv, &options.common);
 	if (sc_caps_limit() || sc_place_lock(&place, options.common.bpffs))
 		return SC_EXIT_FAILURE;
+	removed = options.json ? json_array() : NULL;
 	cnt = for_each_number(&place, place.root, clean_netns);
-	if (!cnt)
+	if (removed)
+		err = sc_report_print(json_pack("{s:i, s:o}", "schema_version", SC_REPORT_SCHEMA, "removed", removed));
+	else if (!cnt)
 		printf("%s: nothing to clean\n", place.root);
 	sc_place_close(&place);
-	return cnt < 0 ? SC_EXIT_FAILURE : SC_EXIT_OK;
+	return cnt < 0 || err ? SC_EXIT_FAILURE : SC_EXIT_OK;
 }

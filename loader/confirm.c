@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT
 // Command confirm: keeps a change that would be taken back otherwise.
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
 #include "log.h"
 #include "pending.h"
+#include "report.h"
 #include "target.h"
 
 int sc_cmd_confirm(int argc, char **argv)
 {
-	static struct sc_target target = { .doc = "Keeps what attach or upgrade with --rollback-after did to IF." };
+	static struct sc_target target = {
+		.doc = "Keeps what attach or upgrade with --rollback-after did to IF.",
+		.takes_json = true,
+	};
 	struct sc_place place;
 	struct sc_pins pins;
 	int err;
@@ -21,7 +24,7 @@ int sc_cmd_confirm(int argc, char **argv)
 		return SC_EXIT_FAILURE;
 	err = sc_pending_confirm(&place);
 	if (!err)
-		printf("%s: confirmed\n", place.ifname);
+		err = sc_report_done(place.ifname, "confirmed", target.json);
 	else if (err == -ENOENT)
 		sc_error("%s: nothing waits to be confirmed; see sidecore-loader status %s", place.ifname,
 			 place.ifname);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Command detach: takes the programs off an interface and removes its pins.
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <bpf/bpf.h>
@@ -11,6 +10,7 @@
 #include "log.h"
 #include "pins.h"
 #include "place.h"
+#include "report.h"
 #include "target.h"
 #include "tuning.h"
 
@@ -38,7 +38,10 @@ static int detach(const struct sc_place *place)
 
 int sc_cmd_detach(int argc, char **argv)
 {
-	struct sc_target target = { .doc = "Stops steering on IF: packets go the stack's own way again." };
+	static struct sc_target target = {
+		.doc = "Stops steering on IF: packets go the stack's own way again.",
+		.takes_json = true,
+	};
 	struct sc_place place;
 	int err;
 
@@ -47,7 +50,7 @@ int sc_cmd_detach(int argc, char **argv)
 		return SC_EXIT_FAILURE;
 	err = detach(&place);
 	if (!err)
-		printf("%s: detached\n", place.ifname);
+		err = sc_report_done(place.ifname, "detached", target.json);
 	sc_place_close(&place);
 	return err ? SC_EXIT_FAILURE : SC_EXIT_OK;
 }

@@ -69,35 +69,45 @@ int sc_ethtool_queues(const char *ifname, __u32 *ret_rx, __u32 *ret_tx)
 	return err;
 }
 
+/* Room for the largest table; freed by the caller, NULL without memory. */
+static struct ethtool_rxfh_indir *rss_request(__u32 command)
+{
+	struct ethtool_rxfh_indir *request = calloc(1, sizeof(*request) + SC_RSS_MAX * sizeof(__u32));
+
+	if (request)
+		request->cmd = command;
+	return request;
+}
+
 int sc_ethtool_rss(const char *ifname, struct sc_rss *ret_rss)
 {
-	struct {
-		struct ethtool_rxfh_indir head;
-		__u32 queues[SC_RSS_MAX];
-	} request = { .head = { .cmd = ETHTOOL_GRXFHINDIR } };
-	int err = ask(ifname, &request);
+	struct ethtool_rxfh_indir *request = rss_request(ETHTOOL_GRXFHINDIR);
+	int err = request ? ask(ifname, request) : -ENOMEM;
 
-	if (err)
-		return err;
-	if (!request.head.size || request.head.size > SC_RSS_MAX)
-		return -EOPNOTSUPP;
-	err = ask(ifname, &request);
-	if (err)
-		return err;
-	ret_rss->cnt = request.head.size;
-	memcpy(ret_rss->queues, request.queues, ret_rss->cnt * sizeof(__u32));
-	return 0;
+	/* Asked with no room it tells how much it takes. */
+	if (!err && (!request->size || request->size > SC_RSS_MAX))
+		err = -EOPNOTSUPP;
+	err = err ?: ask(ifname, request);
+	if (!err) {
+		ret_rss->cnt = request->size;
+		memcpy(ret_rss->queues, request->ring_index, ret_rss->cnt * sizeof(__u32));
+	}
+	free(request);
+	return err;
 }
 
 int sc_ethtool_set_rss(const char *ifname, const struct sc_rss *rss)
 {
-	struct {
-		struct ethtool_rxfh_indir head;
-		__u32 queues[SC_RSS_MAX];
-	} request = { .head = { .cmd = ETHTOOL_SRXFHINDIR, .size = rss->cnt } };
+	struct ethtool_rxfh_indir *request = rss_request(ETHTOOL_SRXFHINDIR);
+	int err;
 
-	memcpy(request.queues, rss->queues, rss->cnt * sizeof(__u32));
-	return ask(ifname, &request);
+	if (!request)
+		return -ENOMEM;
+	request->size = rss->cnt;
+	memcpy(request->ring_index, rss->queues, rss->cnt * sizeof(__u32));
+	err = ask(ifname, request);
+	free(request);
+	return err;
 }
 
 /* The feature's bit, -1 if this kernel knows none of that name. *ret_cnt: how many there are. */

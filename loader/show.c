@@ -205,3 +205,11 @@ int sc_report_print(json_t *root)
 	json_decref(root);
 	return err;
 }
+
+int sc_report_done(const char *ifname, const char *what, bool json)
+{
+	if (json)
+		return sc_report_print(
+			json_pack("{s:i, s:s, s:b}", "schema_version", SC_REPORT_SCHEMA, "interface", ifname, what, 1));
+	return printf("%s: %s\n", ifname, what) < 0 ? -EIO : 0;
+}

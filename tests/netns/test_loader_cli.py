@@ -348,6 +348,24 @@ def test_dry_run_on_an_attached_interface(lab):
     refused(lab.loader("attach", "sv0", "--cpus", "777", "--dry-run", check=False), "CPU 777")
 
 
+# ---- what is done, as JSON -------------------------------------------------------------------------------------------
+
+
+def test_done_as_json(lab):
+    def told(*args):
+        return json.loads(lab.loader(*args, "--json").stdout)
+
+    lab.server.run("ip", "link", "add", "gone", "type", "veth", "peer", "name", "gone-peer")
+    lab.loader("attach", "gone", "--cpus", "1")
+    gone = [pin for pin in pins(lab) if pin.endswith("/link")][0].removesuffix("/link")
+    lab.server.run("ip", "link", "del", "gone")
+    assert told("clean") == {"schema_version": 1, "removed": [gone]}
+    assert told("clean") == {"schema_version": 1, "removed": []}
+    attach(lab)
+    assert told("detach", "sv0") == {"schema_version": 1, "interface": "sv0", "detached": True}
+    refused(lab.loader("detach", "sv0", "--json", check=False), "not attached")
+
+
 # ---- completions -----------------------------------------------------------------------------------------------------
 
 COMPLETE = """

@@ -154,7 +154,8 @@ def test_confirmed(lab):
     # Another change on top would be taken back with it.
     for command in (("attach", "sv0", "--cpus", "0"), ("upgrade", "sv0"), ("screen", "sv0", "--validity", "on")):
         refused(lab.loader(*command, check=False), "waits to be confirmed", "confirm sv0 first")
-    assert lab.loader("confirm", "sv0").stdout == "sv0: confirmed\n"
+    assert json.loads(lab.loader("confirm", "sv0", "--json").stdout) == {
+        "schema_version": 1, "interface": "sv0", "confirmed": True}
     assert watcher.wait(10) == 0 and watcher.stdout.read() == "sv0: confirmed\n"
     assert attachment(lab)["unconfirmed_s"] is None and "confirm" not in lab.loader("status", "sv0").stdout
     refused(lab.loader("confirm", "sv0", check=False), "nothing waits", "status sv0")
