@@ -11,6 +11,7 @@
 
 #include "inbox.h"
 #include "session.h"
+#include "udp.h"
 
 /* --- requests --- */
 
@@ -38,7 +39,12 @@ static void prep_cancel(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	uint16_t victim = conn->cancel & -conn->cancel;
 
 	conn->cancel &= (uint16_t)~victim;
-	io_uring_prep_cancel64(sqe, sc_conn_tag(conn, victim), 0);
+	if (victim == OP_SENDTO) /* all of them, and the receive, which ends with them */
+		io_uring_prep_cancel_fd(sqe, conn->file,
+					IORING_ASYNC_CANCEL_ALL |
+						(conn->lane->descriptors ? 0 : IORING_ASYNC_CANCEL_FD_FIXED));
+	else
+		io_uring_prep_cancel64(sqe, sc_conn_tag(conn, victim), 0);
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 }
 
@@ -61,9 +67,8 @@ static void prep_close(struct sc_conn *conn, struct io_uring_sqe *sqe)
 }
 
 static void (*const prepare[])(struct sc_conn *, struct io_uring_sqe *) = {
-	prep_accept,  sc_connect_timeout_prep, sc_connect_prep, sc_recv_prep,
-	sc_send_prep, prep_shutdown,	       prep_cancel,	prep_reset,
-	prep_close,
+	prep_accept,	  sc_connect_timeout_prep, sc_connect_prep, sc_recv_prep, sc_send_prep,
+	sc_udp_send_prep, prep_shutdown,	   prep_cancel,	    prep_reset,	  prep_close,
 };
 static const uint16_t untracked = OP_CANCEL;
 
@@ -77,8 +82,14 @@ static bool submit(struct sc_conn *conn, unsigned int bit)
 		return false;
 	}
 	prepare[bit](conn, sqe);
-	io_uring_sqe_set_data64(sqe, sc_conn_tag(conn, 1U << bit));
+	io_uring_sqe_set_data64(sqe, sc_conn_tag(conn, 1U << bit) | (1U << bit == OP_SENDTO ? sc_udp_tag(conn) : 0));
 	return true;
+}
+
+/* Another request of the same operation is to follow. */
+static bool again(const struct sc_conn *conn, uint16_t op)
+{
+	return op == OP_CANCEL ? conn->cancel : op == OP_SENDTO && sc_udp_waits(conn);
 }
 
 bool sc_conn_fill(struct sc_conn *conn)
@@ -92,7 +103,7 @@ bool sc_conn_fill(struct sc_conn *conn)
 		do {
 			if (!submit(conn, bit))
 				return false;
-		} while (op == OP_CANCEL && conn->cancel);
+		} while (again(conn, op));
 		conn->want &= (uint16_t)~op;
 		conn->inflight |= (uint16_t)(op & ~untracked);
 	}
@@ -141,7 +152,8 @@ void sc_conn_broke(struct sc_conn *conn)
  */
 void sc_conn_close_step(struct sc_conn *conn)
 {
-	if (!conn->closing || conn->close_asked || conn->send_head || (conn->want | conn->inflight) & OP_SHUTDOWN)
+	if (!conn->closing || conn->close_asked || conn->send_head || (conn->want | conn->inflight) & OP_SHUTDOWN ||
+	    (conn->datagram && sc_udp_busy(conn)))
 		return;
 	if (conn->held_tail) {
 		sc_zerocopy_end(conn);
@@ -190,6 +202,8 @@ static void close_end(struct sc_conn *conn, struct sink *sink)
 		return;
 	conn->close_told = true;
 	sc_listener_left(conn);
+	if (conn->datagram)
+		sc_udp_free(conn);
 	conn->lane->session->counters.closed++;
 	if (!conn->untold)
 		sc_event_add(sink, SC_EVENT_CLOSED, conn);
@@ -204,7 +218,7 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 	}
 	if (op & untracked || !(conn->inflight & op))
 		return;
-	if (!(cqe->flags & IORING_CQE_F_MORE) || op == OP_SEND)
+	if (op == OP_SEND || (!(cqe->flags & IORING_CQE_F_MORE) && op != OP_SENDTO))
 		conn->inflight &= (uint16_t)~op;
 	switch (op) {
 	case OP_ACCEPT:
@@ -226,6 +240,9 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 	case OP_SHUTDOWN:
 		sc_conn_close_step(conn);
 		break;
+	case OP_SENDTO:
+		sc_udp_complete(conn, cqe, sink);
+		return;
 	case OP_CLOSE:
 		conn->file = -1;
 		break;
@@ -253,6 +270,8 @@ void sc_close(struct sc_conn *conn, unsigned int flags)
 			conn->send_head = NULL;
 		}
 	}
+	if (now && conn->datagram)
+		sc_udp_cancel(conn);
 	if (!conn->closing && (conn->inbox || conn->lane->session->store.cnt))
 		sc_inbox_close(conn);
 	conn->closing = true;

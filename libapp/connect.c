@@ -197,15 +197,6 @@ static int unix_connect(int fd, const struct sc_connect_options *opt, const stru
 	return err;
 }
 
-static struct sc_conn *conn_get(struct sc_session *session)
-{
-	struct sc_conn *conn = NULL;
-
-	for (unsigned int i = 0; i < session->lane_cnt && !conn; i++)
-		conn = sc_lane_conn_get(&session->lanes[session->next_conn_lane++ % session->lane_cnt]);
-	return conn;
-}
-
 /* What the requests will point to; conn->connect stays NULL for a socket that is connected. */
 static int connect_prepare(struct sc_conn *conn, const struct sc_connect_options *opt, const struct address *to)
 {
@@ -244,12 +235,11 @@ static int hand_over(struct sc_conn *conn, const struct sc_connect_options *opt,
 static int conn_start(struct sc_session *session, const struct sc_connect_options *opt, const struct address *to,
 		      int fd, struct sc_conn **ret_conn)
 {
-	struct sc_conn *conn = conn_get(session);
+	struct sc_conn *conn = sc_session_conn_get(session);
 	int err;
 
 	if (!conn)
-		return sc_reason_set(-ENOSPC,
-				     "connection: all that the session has room for are in use: raise option conns");
+		return -ENOSPC;
 	err = connect_prepare(conn, opt, to);
 	if (!err)
 		err = hand_over(conn, opt, fd);

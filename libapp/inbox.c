@@ -146,7 +146,7 @@ void sc_inbox_close(struct sc_conn *conn)
 			i++;
 			continue;
 		}
-		if (event->len) {
+		if (event->data) {
 			sc_lane_buf_put(conn->lane, event->data);
 			conn->unreleased--;
 		}

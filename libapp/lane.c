@@ -6,6 +6,7 @@
 
 #include "inbox.h"
 #include "session.h"
+#include "udp.h"
 
 struct send_chunk {
 	struct send_chunk *next;
@@ -52,6 +53,9 @@ void sc_lane_exit(struct lane *lane)
 		free(chunk);
 	}
 	sc_inbox_exit(lane);
+	for (unsigned int i = 0; i < lane->conns_fresh; i++)
+		if (lane->conns[i].datagram && lane->conns[i].udp)
+			sc_udp_free(&lane->conns[i]);
 	free(lane->conns);
 	lane->conns = NULL;
 }

@@ -24,10 +24,11 @@ enum conn_op {
 	OP_CONNECT = 1U << 2,
 	OP_RECV = 1U << 3,
 	OP_SEND = 1U << 4,
-	OP_SHUTDOWN = 1U << 5,
-	OP_CANCEL = 1U << 6, /* of the operations in sc_conn.cancel, one request each */
-	OP_RESET = 1U << 7, /* after the cancels, before the close */
-	OP_CLOSE = 1U << 8,
+	OP_SENDTO = 1U << 5, /* datagrams, each a request of its own */
+	OP_SHUTDOWN = 1U << 6,
+	OP_CANCEL = 1U << 7, /* of the operations in sc_conn.cancel, one request each */
+	OP_RESET = 1U << 8, /* after the cancels, before the close */
+	OP_CLOSE = 1U << 9,
 };
 enum { OPS_MAX = 16 };
 
@@ -35,8 +36,9 @@ enum { OPS_MAX = 16 };
 #define SC_TAG_NOBODY (~1ULL)
 
 /*
- * user_data of a connection's request is its entry in 32 bits, its generation in 24, and the operation's bit counted from 1 in
- * 8. A request of a listener has 0 there; a zero-copy send TAG_ZEROCOPY and a number that its notification brings back.
+ * user_data of a connection's request is a number in 16 bits, 0 but for datagrams, its entry in 16, its generation in 24, and
+ * the operation's bit counted from 1 in 8. A request of a listener has 0 there; a zero-copy send TAG_ZEROCOPY and a number that its
+ * notification brings back.
  */
 enum { TAG_ZEROCOPY = 0x80 };
 
@@ -61,7 +63,12 @@ static inline uint32_t sc_tag_gen(uint64_t tag)
 
 static inline uint32_t sc_tag_idx(uint64_t tag)
 {
-	return (uint32_t)(tag >> 32);
+	return tag >> 32 & 0xffff;
+}
+
+static inline uint32_t sc_tag_nr(uint64_t tag)
+{
+	return (uint32_t)(tag >> 48);
 }
 
 /* Whether zero copy pays, found out by trying: each time that the kernel had to copy after all it is longer until the next try. */
@@ -106,6 +113,7 @@ struct sc_conn {
 	struct lane *lane;
 	union {
 		struct sc_listener *listener; /* accepted by it */
+		struct udp *udp; /* of a datagram socket, until it is closed */
 		struct connect *connect; /* while connecting; NULL: there is nothing left to do for it */
 	};
 	void *data;
@@ -137,6 +145,7 @@ struct sc_conn {
 	bool close_asked : 1; /* CLOSE wanted, in flight or done */
 	bool close_told : 1; /* SC_EVENT_CLOSED delivered */
 	bool close_reset : 1; /* SC_CLOSE_RESET */
+	bool datagram : 1; /* of sc_udp_open, for its life */
 	bool accepted : 1; /* by `listener`, which counts it */
 	bool untold : 1; /* the caller does not know of it: no SC_EVENT_CLOSED */
 	bool ending : 1; /* shut down for a close that waits for memory */

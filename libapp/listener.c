@@ -14,6 +14,7 @@
 #include "address.h"
 #include "reason.h"
 #include "session.h"
+#include "socket.h"
 
 enum { BACKLOG_DEFAULT = 4096 };
 
@@ -132,62 +133,19 @@ void sc_listener_complete(struct sc_listener *listener, struct lane *lane, enum 
 
 /* --- the caller's side --- */
 
-static const char *unix_hint(int err)
-{
-	switch (err) {
-	case EADDRINUSE:
-		return ": remove the file if no program listens there any more (ss -lx)";
-	case EACCES:
-	case ENOENT:
-		return ": choose a folder that is there and may be written to";
-	default:
-		return "";
-	}
-}
-
-static const char *inet_hint(int err)
-{
-	switch (err) {
-	case EADDRINUSE:
-		return ": choose another port, or stop the program that has it (ss -ltnp)";
-	case EACCES:
-		return ": ports below 1024 need CAP_NET_BIND_SERVICE, choose a higher one";
-	case EADDRNOTAVAIL:
-		return ": no interface has this address (ip addr)";
-	default:
-		return "";
-	}
-}
-
-/*
- * Several lanes share the port by SO_REUSEPORT, and SO_INCOMING_CPU makes the kernel prefer the listener of the core that
- * received the packet. Lanes are the session's, or one of each session opened together. With one in all SO_REUSEPORT stays off,
- * so that a second server is told the port is taken.
- */
 static int socket_open(const struct lane *lane, const struct address *address, const char *text, uint16_t port,
 		       int backlog)
 {
-	int fd = socket(address->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, err;
+	int fd = sc_socket_bound(lane, SOCK_STREAM, address, text, port), one = 1, err;
 
-	if (fd < 0) {
-		err = errno;
-		return sc_reason_set(-err, "socket for %s port %u: %s", text, port, strerror(err));
-	}
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (fd < 0)
+		return fd;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if ((lane->session->lane_cnt > 1 || lane->session->group->session_cnt > 1) &&
-	    address->addr.ss_family != AF_UNIX) {
-		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
-		(void)setsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &lane->cpu, sizeof(lane->cpu));
-	}
-	if (bind(fd, (const struct sockaddr *)&address->addr, address->len) ||
-	    listen(fd, backlog > 0 ? backlog : BACKLOG_DEFAULT)) {
-		err = errno;
-		(void)close(fd);
-		return sc_reason_set(-err, "%s port %u: %s%s", text, port, strerror(err),
-				     address->addr.ss_family == AF_UNIX ? unix_hint(err) : inet_hint(err));
-	}
-	return fd;
+	if (!listen(fd, backlog > 0 ? backlog : BACKLOG_DEFAULT))
+		return fd;
+	err = errno;
+	(void)close(fd);
+	return sc_socket_refused(err, address, text, port);
 }
 
 static int port_of(int fd, struct address *address, uint16_t *ret_port)

@@ -118,6 +118,8 @@ int sc_conn_set_recv_mode(struct sc_conn *conn, enum sc_recv_mode mode)
 		return sc_session_refuse(conn->lane->session);
 	if (conn->closing)
 		return sc_refuse(-EPIPE, "connection: being closed: nothing more can be received");
+	if (conn->datagram)
+		return sc_refuse(-EPROTOTYPE, "connection: a datagram socket: it receives by events");
 	if (mode == SC_RECV_BY_JOBS)
 		return conn->inbox ? 0 : to_jobs(conn);
 	if (mode == SC_RECV_BY_EVENTS)

@@ -6,16 +6,21 @@
 
 #include "inbox.h"
 #include "session.h"
+#include "udp.h"
 
 void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
 	sc_lane_bufs_publish(conn->lane); /* the poller may be quicker than the next poll */
-	io_uring_prep_recv_multishot(sqe, conn->file, NULL, 0, 0);
+	if (conn->datagram) {
+		sc_udp_recv_prep(conn, sqe);
+	} else {
+		io_uring_prep_recv_multishot(sqe, conn->file, NULL, 0, 0);
+		sqe->optlen = conn->lane->recv_limit;
+		conn->recv_limited = conn->lane->recv_limit;
+	}
 	sc_lane_use_file(conn->lane, sqe);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = SC_BUF_GROUP;
-	sqe->optlen = conn->lane->recv_limit;
-	conn->recv_limited = conn->lane->recv_limit;
 }
 
 /* --- receiving --- */
@@ -56,21 +61,24 @@ static void recv_data(struct sc_conn *conn, void *data, size_t len, struct sink 
 {
 	struct sc_counters *counters = &conn->lane->session->counters;
 	struct sc_event *event;
+	bool held = true; /* until the caller gives it back */
 
 	if (conn->closing) {
 		sc_lane_buf_put(conn->lane, data);
 		return;
 	}
-	counters->received += len;
 	counters->recv_events++;
-	if (!conn->inbox) {
+	if (conn->datagram) {
+		held = sc_udp_recv(conn, data, &len, sink);
+	} else if (conn->inbox) {
+		held = sc_inbox_data(conn, data, len);
+	} else {
 		event = sc_event_add(sink, SC_EVENT_RECV, conn);
 		event->data = sc_recv_keep(conn->lane, data, len);
 		event->len = len;
-	} else if (!sc_inbox_data(conn, data, len)) {
-		return;
 	}
-	if (++conn->unreleased >= conn->lane->window && !conn->paused)
+	counters->received += len;
+	if (held && ++conn->unreleased >= conn->lane->window && !conn->paused)
 		recv_pause(conn);
 }
 

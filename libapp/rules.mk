@@ -16,7 +16,7 @@ app_pressure_dirs := libapp
 app_faults_ldflags := $(shell sed -n 's/^FAULT\(_RING\)*[^a-z]\(void \*, \|int, \|ssize_t, \)*\([a-z_0-9]*\),.*/-Wl,--wrap=\3/p' \
 	tests/unit/app_faults.c)
 
-tests += $(scenarios) arena channel conn control job random zerocopy
+tests += $(scenarios) arena channel conn control job random udp zerocopy
 arena_src := tests/unit/arena.c
 arena_objs := libapp/arena.c
 conn_src := tests/unit/conn.c tests/unit/conn_fake.c
@@ -28,6 +28,9 @@ job_libs := -luring
 zerocopy_src := tests/unit/zerocopy.c tests/unit/conn_fake.c
 zerocopy_objs := $(wildcard libapp/*.c)
 zerocopy_libs := -luring
+udp_src := tests/unit/udp.c tests/unit/conn_fake.c
+udp_objs := $(wildcard libapp/*.c)
+udp_libs := -luring
 random_src := tests/unit/random.c tests/unit/random_app.c tests/unit/random_model.c tests/unit/random_peer.c \
 	tests/unit/random_wire.c tests/unit/app_peer.c tests/unit/app_service.c
 random_dirs := libapp

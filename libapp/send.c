@@ -197,8 +197,6 @@ static void segments_get(struct sc_session *session, struct send *send, const ui
 
 static void send_add(struct sc_conn *conn, struct send *send)
 {
-	send->next = NULL;
-	send->conn = conn;
 	if (conn->send_head) {
 		conn->send_tail->next = send;
 		conn->send_tail = send;
@@ -210,7 +208,7 @@ static void send_add(struct sc_conn *conn, struct send *send)
 		sc_conn_want(conn, OP_SEND);
 }
 
-int sc_send_ask(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag, struct sc_job *job)
+int sc_send_new(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag, struct send **ret_send)
 {
 	struct lane *lane = conn->lane;
 	struct iovec piece[SEND_PIECES];
@@ -221,7 +219,7 @@ int sc_send_ask(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt,
 
 	if (err)
 		return err;
-	if (!cnt || cnt > SEND_PIECES)
+	if (cnt > SEND_PIECES || (!cnt && !conn->datagram))
 		return sc_refuse(-EINVAL, "send: not 1 to 4 pieces: send more of them by a second call");
 	err = pieces_check(lane->session, iov, cnt, piece, segment, &len);
 	if (err)
@@ -231,7 +229,9 @@ int sc_send_ask(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt,
 		return sc_refuse(
 			-ENOMEM,
 			"send: as many as there may be are under way, or memory is short: wait for SC_EVENT_SENT");
-	send->job = job;
+	send->next = NULL;
+	send->conn = conn;
+	send->job = NULL;
 	send->tag = tag;
 	send->len = len;
 	send->left = len;
@@ -242,6 +242,21 @@ int sc_send_ask(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt,
 	send->piece_cnt = (uint8_t)cnt;
 	memcpy(send->piece, piece, cnt * sizeof(*piece));
 	segments_get(lane->session, send, segment, cnt);
+	*ret_send = send;
+	return 0;
+}
+
+int sc_send_ask(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag, struct sc_job *job)
+{
+	struct send *send;
+	int err;
+
+	if (conn->datagram)
+		return sc_refuse(-EDESTADDRREQ, "send: a datagram socket: say where to, by sc_sendto");
+	err = sc_send_new(conn, iov, cnt, tag, &send);
+	if (err)
+		return err;
+	send->job = job;
 	if (job)
 		job->send = send;
 	send_add(conn, send);
@@ -266,6 +281,8 @@ int sc_shutdown(struct sc_conn *conn)
 
 	if (err)
 		return err;
+	if (conn->datagram)
+		return sc_refuse(-ENOTCONN, "shutdown: a datagram socket has no end of stream: close it");
 	conn->shut = true;
 	conn->send_ended = true;
 	if (!conn->send_head && !conn->connecting)

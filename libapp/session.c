@@ -314,6 +314,18 @@ void sc_free(struct sc_session *session, void *mem)
 		sc_arena_free(&session->arena, mem);
 }
 
+struct sc_conn *sc_session_conn_get(struct sc_session *session)
+{
+	struct sc_conn *conn = NULL;
+
+	for (unsigned int i = 0; i < session->lane_cnt && !conn; i++)
+		conn = sc_lane_conn_get(&session->lanes[session->next_conn_lane++ % session->lane_cnt]);
+	if (!conn)
+		(void)sc_refuse(-ENOSPC,
+				"connection: all that the session has room for are in use: raise option conns");
+	return conn;
+}
+
 /* --- polling and waiting --- */
 
 static void lose(struct sc_session *session, int err)

@@ -138,6 +138,9 @@ bool sc_options_known(const void *options, size_t size, size_t known);
 /* Closes what the session has open, while others of its group go on. At most half a second. */
 void sc_session_leave(struct sc_session *session);
 
+/* For a connection that is not accepted, of the lanes in turn. NULL with a reason: all are in use. */
+struct sc_conn *sc_session_conn_get(struct sc_session *session);
+
 /* Milliseconds of a clock that does not jump. */
 int64_t sc_session_now_ms(void);
 
@@ -207,6 +210,9 @@ void sc_zerocopy_notice(struct sc_conn *conn, const struct io_uring_cqe *cqe, st
 void sc_zerocopy_end(struct sc_conn *conn);
 /* The send, no longer in the queue, has ended; told when its turn and the memory's has come. */
 void sc_send_hold(struct sc_conn *conn, struct send *send, int result);
+
+/* A send of pieces that are of this session, on no list yet. -errno with a reason. */
+int sc_send_new(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag, struct send **ret_send);
 
 void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
 /* Asks for more unless there is a reason not to. */

@@ -6,8 +6,8 @@
  * told by events. All functions return 0 or a count, or -errno; none prints, exits or touches errno. A session and all
  * that belongs to it is used by one thread at a time; on the local engine always by the one that first polls or waits.
  * In a child of fork every call on the parent's session is refused by -ESTALE, but for sc_close_session.
- * Nothing blocks but sc_open, sc_open_threads, sc_close_session, sc_listen, sc_connect, sc_register_mem, sc_deregister_mem
- * (they talk to the service) and sc_wait.
+ * Nothing blocks but sc_open, sc_open_threads, sc_close_session, sc_listen, sc_connect, sc_udp_open, sc_getsockopt and its like,
+ * sc_register_mem, sc_deregister_mem (they talk to the service) and sc_wait.
  */
 #ifndef SIDECORE_APP_H
 #define SIDECORE_APP_H
@@ -178,16 +178,46 @@ struct sc_connect_options {
  */
 int sc_connect(struct sc_session *session, const struct sc_connect_options *options, struct sc_conn **ret_conn);
 
+/* --- datagrams ------------------------------------------------------------------------------------------------- */
+
+/*
+ * Opens a UDP socket on a numeric address and port (0: a free one, which sc_getsockname tells) and stores it as a connection, which
+ * receives at once: SC_EVENT_RECV has one datagram and the address it came from. Lanes are taken in turn; with several, sockets
+ * of one port share it by SO_REUSEPORT. The socket is made here, with the caller's rights. It is closed by sc_close, which
+ * waits for what was asked to be sent.
+ *
+ * -EINVAL not an address; -EAFNOSUPPORT a unix address; -EADDRINUSE, -EACCES, -EADDRNOTAVAIL as bind; -ENOSPC no room for a
+ * connection; -ENOMEM memory, or the arena; -EOWNERDEAD the engine is gone.
+ */
+int sc_udp_open(struct sc_session *session, const char *address, uint16_t port, struct sc_conn **ret_conn);
+
+/*
+ * Sends one datagram of len bytes, 0 allowed, from memory that sc_send would take, which must not change until SC_EVENT_SENT with the
+ * tag: it went out as a whole, or not at all (result = -errno, such as -EMSGSIZE; the socket goes on). addr is copied. At most
+ * 32 are under way per socket; their events may come in any order. -EAGAIN there are as many; -EDESTADDRREQ no address;
+ * -EPROTOTYPE not a datagram socket; and as sc_send.
+ */
+int sc_sendto(struct sc_conn *conn, const void *data, size_t len, const struct sockaddr *addr, socklen_t addr_len,
+	      uint64_t tag);
+
+/* The same from up to 4 pieces; iov itself is copied. */
+int sc_sendtov(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, const struct sockaddr *addr,
+	       socklen_t addr_len, uint64_t tag);
+
 /* --- events ---------------------------------------------------------------------------------------------------- */
 
 enum sc_event_type {
 	SC_EVENT_ACCEPT = 1, /* conn is new; listener says where. Receiving has begun already */
-	SC_EVENT_RECV, /* data, len: the caller gives it back by sc_release. len 0: the peer has finished sending */
+	SC_EVENT_RECV, /* data, len: the caller gives it back by sc_release. data NULL: the peer has finished sending */
 	SC_EVENT_SENT, /* a send with this tag has completed: all of it (result = bytes) or not (result = -errno) */
 	SC_EVENT_ERROR, /* conn broke while receiving: result = -errno. The caller closes it */
 	SC_EVENT_CLOSED, /* the close asked for is done; conn is no more, unless buffers of it are unreleased */
 	SC_EVENT_LOST, /* the engine is gone (result = -errno): every connection is lost, close the session */
 	SC_EVENT_CONNECT, /* conn of sc_connect is connected (result = 0), or not (-errno): then the caller closes it */
+};
+
+enum sc_event_flag {
+	SC_EVENT_TRUNCATED = 1U << 0, /* the datagram did not fit a receive buffer: this is its beginning */
 };
 
 struct sc_event {
@@ -198,6 +228,9 @@ struct sc_event {
 	void *data;
 	size_t len;
 	uint64_t tag;
+	const struct sockaddr *addr; /* of a datagram: where it came from; valid as long as data */
+	socklen_t addr_len;
+	unsigned int flags; /* enum sc_event_flag */
 };
 
 /*
@@ -371,6 +404,8 @@ struct sc_counters {
 	uint64_t accept_failed; /* an accept failed, for want of descriptors or memory; it is tried again */
 	uint64_t sends_full; /* a send or job was refused: too many under way, or no memory for one more */
 	uint64_t arena_full; /* sc_alloc found no such piece */
+	uint64_t datagrams_dropped; /* by the kernel, for want of room in the socket; known with the next that is received */
+	uint64_t datagrams_truncated;
 	uint64_t store_full; /* a call could not wait: as many events as can be were kept for sc_poll */
 };
 

@@ -66,7 +66,7 @@ static void forge(struct io_uring_sqe *sqe, const struct session *session, struc
 		IORING_OP_SENDMSG,  IORING_OP_SEND_ZC,		IORING_OP_RECV,
 		IORING_OP_CLOSE,    IORING_OP_SHUTDOWN,		IORING_OP_ASYNC_CANCEL,
 		IORING_OP_POLL_ADD, IORING_OP_MSG_RING,		IORING_OP_CONNECT,
-		IORING_OP_TIMEOUT,  IORING_OP_FIXED_FD_INSTALL,
+		IORING_OP_TIMEOUT,  IORING_OP_FIXED_FD_INSTALL, IORING_OP_RECVMSG,
 	};
 
 	scribble((char *)sqe, sizeof(*sqe), chance);

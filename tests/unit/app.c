@@ -596,7 +596,7 @@ static void test_refusals(void **state)
 	server_open(&server, &options, hold);
 	assert_int_equal(sc_listen(server.session, "127.0.0.1", sc_listener_port(server.listener), 0, &listener),
 			 -EADDRINUSE);
-	assert_non_null(strstr(sc_reason(), "ss -ltnp"));
+	assert_non_null(strstr(sc_reason(), "ss -ltunp"));
 	assert_int_equal(sc_listen(server.session, "localhost", 80, 0, &listener), -EINVAL);
 	for (int i = 0; i < 13; i++)
 		assert_int_equal(sc_listen(server.session, "::1", 0, 0, &listener), 0);

@@ -60,6 +60,8 @@ int fake_open(void **state)
 	fake->session.mem = aligned_alloc(4096, (fake->session.mem_len + 4095) & ~(size_t)4095);
 	memset(fake->session.mem, 0, fake->session.mem_len);
 	fake->session.base = 0x100000; /* another process's address: what an SQE says must be translated */
+	fake->group.session_cnt = 1;
+	fake->session.group = &fake->group;
 	fake->session.ops = &fake_ops;
 	fake->session.lanes = &fake->lane;
 	fake->session.lane_cnt = 1;

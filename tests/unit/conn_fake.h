@@ -18,6 +18,7 @@
 enum { ENTRIES = 64, CONNS = 8, BUFS = 16, BUF_SHIFT = 8, ARENA = 1 << 20, WINDOW = 4, EVENTS = 32 };
 
 struct fake {
+	struct group group;
 	struct sc_session session;
 	struct lane lane;
 	struct io_uring_sqe sqes[ENTRIES];
