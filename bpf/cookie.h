@@ -315,8 +315,8 @@ static __noinline bool ack_is_bad(struct xdp_md *ctx, const struct flow *flow)
 	return result == -ENOENT && !bpf_map_lookup_elem(&peers, &peer);
 }
 
-/* XDP_PASS: the packet goes on; else its verdict, counted. For TCP to a service. */
-static __always_inline int cookie_act(struct xdp_md *ctx, const struct flow *flow)
+/* XDP_PASS: the packet goes on; else its end. For TCP to a service. */
+static __always_inline int cookie_act(struct xdp_md *ctx, struct flow *flow)
 {
 	struct sc_flood *flood = flood_get();
 	struct sc_syn *rule;
@@ -332,10 +332,10 @@ static __always_inline int cookie_act(struct xdp_md *ctx, const struct flow *flo
 			return XDP_PASS;
 		verdict = cookie_answer(ctx, flow, rule);
 		if (verdict != XDP_PASS)
-			count(SC_REASON_COOKIE);
+			flow->reason = SC_REASON_COOKIE;
 		return verdict;
 	case TCP_ACK:
-		return (!rule->rate || flood_is_on(flood)) && ack_is_bad(ctx, flow) ? drop(SC_REASON_BAD_COOKIE) :
+		return (!rule->rate || flood_is_on(flood)) && ack_is_bad(ctx, flow) ? drop(flow, SC_REASON_BAD_COOKIE) :
 										      XDP_PASS;
 	default:
 		return XDP_PASS;

@@ -19,6 +19,7 @@ struct flow {
 	__u16 ip_at; /* where its headers begin in the frame */
 	__u16 transport_at;
 	__u8 tcp_flags; /* enum tcp_flag */
+	__u8 reason; /* enum sc_reason: why it ended as it did */
 };
 
 /* The words of a destination port: 0 if there is nothing to know about it. */

@@ -14,16 +14,16 @@ static __always_inline void count(enum sc_reason reason)
 		(*counter)++;
 }
 
-/* Counts the reason and lets the packet go on to the stack: the end of a packet that is neither redirected nor dropped. */
-static __always_inline int pass(enum sc_reason reason)
+/* The end of a packet, by its verdict: the entry point counts the reason. */
+static __always_inline int pass(struct flow *flow, enum sc_reason reason)
 {
-	count(reason);
+	flow->reason = reason;
 	return XDP_PASS;
 }
 
-static __always_inline int drop(enum sc_reason reason)
+static __always_inline int drop(struct flow *flow, enum sc_reason reason)
 {
-	count(reason);
+	flow->reason = reason;
 	return XDP_DROP;
 }
 

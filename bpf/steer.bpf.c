@@ -11,29 +11,29 @@
 #include "limit.h"
 #include "lists.h"
 #include "parse.h"
+#include "sample.h"
 #include "stats.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-static __always_inline int to_cpu(struct xdp_md *ctx, const struct flow *flow, __u32 cpu,
-				  struct sc_service_count *service)
+static __always_inline int to_cpu(struct xdp_md *ctx, struct flow *flow, __u32 cpu, struct sc_service_count *service)
 {
 	int verdict;
 
 	if (cpu == SC_STEER_NO_CPU)
-		return pass(SC_REASON_NO_CPU);
+		return pass(flow, SC_REASON_NO_CPU);
 	if (cpu == bpf_get_smp_processor_id()) {
 		/* A trip through the CPU map to where we are would only add a context switch. */
 		service->local++;
 		service->local_bytes += bpf_xdp_get_buff_len(ctx);
 		account(service, flow);
-		return pass(SC_REASON_LOCAL);
+		return pass(flow, SC_REASON_LOCAL);
 	}
 	verdict = bpf_redirect_map(&cpus, cpu, XDP_PASS);
 	if (verdict != XDP_REDIRECT)
-		return pass(SC_REASON_NO_ENTRY);
+		return pass(flow, SC_REASON_NO_ENTRY);
 	service->steered++;
-	count(SC_REASON_STEERED);
+	flow->reason = SC_REASON_STEERED;
 	return verdict;
 }
 
@@ -67,84 +67,94 @@ static __always_inline __u32 limited_cpu(const struct flow *flow, const struct s
 }
 
 /* native: false in skb mode, in which all verdicts are taken here. */
-static __always_inline int steer_packet(struct xdp_md *ctx, bool native)
+static __always_inline int decide(struct xdp_md *ctx, struct flow *flow, bool native)
 {
 	struct sc_service_count *service_row;
 	struct sc_steering *table;
-	struct flow flow = {};
 	__u32 key = 0, word, cpu;
 	int reason, service, verdict;
 
 	table = bpf_map_lookup_elem(&steering, &key);
 	if (!table)
-		return pass(SC_REASON_NO_SERVICE);
-	reason = parse_flow(ctx, &flow, constants.modules & SC_MODULE_VALIDITY);
-	word = flow.to.port ? flow_port_word(&flow) : 0;
+		return pass(flow, SC_REASON_NO_SERVICE);
+	reason = parse_flow(ctx, flow, constants.modules & SC_MODULE_VALIDITY);
+	word = flow->to.port ? flow_port_word(flow) : 0;
 	if (constants.modules) {
-		reason = screen(&flow, table->list_set, word, reason);
+		reason = screen(flow, table->list_set, word, reason);
 		if (is_drop(reason))
-			return drop(reason);
+			return drop(flow, reason);
 	}
 	if (reason)
-		return pass(reason);
-	service = flow_service(&flow, word);
+		return pass(flow, reason);
+	service = flow_service(flow, word);
 	if (service < 0)
-		return pass(SC_REASON_NO_SERVICE);
-	if (constants.modules & SC_MODULE_COOKIES && flow.to.protocol == PROTO_TCP && !(word & SC_PORT_NEVER_DROP)) {
-		verdict = cookie_act(ctx, &flow);
+		return pass(flow, SC_REASON_NO_SERVICE);
+	if (constants.modules & SC_MODULE_COOKIES && flow->to.protocol == PROTO_TCP && !(word & SC_PORT_NEVER_DROP)) {
+		verdict = cookie_act(ctx, flow);
 		if (verdict != XDP_PASS)
 			return verdict;
 	}
 	service_row = service_count(service);
 	if (!service_row)
-		return pass(SC_REASON_NO_SERVICE);
+		return pass(flow, SC_REASON_NO_SERVICE);
 	if (constants.modules & SC_MODULE_LIMITS)
-		cpu = limited_cpu(&flow, table, service, word, native, &reason);
+		cpu = limited_cpu(flow, table, service, word, native, &reason);
 	else
-		cpu = table->cpus[flow_slot(&flow, table->seed)];
-	return reason ? drop(reason) : to_cpu(ctx, &flow, cpu, service_row);
+		cpu = table->cpus[flow_slot(flow, table->seed)];
+	return reason ? drop(flow, reason) : to_cpu(ctx, flow, cpu, service_row);
 }
 
-static __always_inline int take_over(struct xdp_md *ctx, bool native)
+static __always_inline int take_over(struct xdp_md *ctx, struct flow *flow, bool native)
 {
 	struct sc_service_count *service_row;
-	struct flow flow = {};
 	int service, reason;
 	__u32 word;
 
-	if (parse_flow(ctx, &flow, false))
-		return pass(SC_REASON_STRAYED);
-	word = flow_port_word(&flow);
-	service = flow_service(&flow, word);
+	if (parse_flow(ctx, flow, false))
+		return pass(flow, SC_REASON_STRAYED);
+	word = flow_port_word(flow);
+	service = flow_service(flow, word);
 	if (service < 0)
-		return pass(SC_REASON_STRAYED);
+		return pass(flow, SC_REASON_STRAYED);
 	service_row = service_count(service);
 	if (service_row) {
 		service_row->arrived++;
 		service_row->arrived_bytes += bpf_xdp_get_buff_len(ctx);
 	}
 	if (native && constants.modules & SC_MODULE_LIMITS && !(word & SC_PORT_NEVER_DROP)) {
-		reason = limit_reason(&flow, service, false);
+		reason = limit_reason(flow, service, false);
 		if (reason)
-			return drop(reason + SC_REASON_LATE_OVER_SOURCE - SC_REASON_OVER_SOURCE);
+			return drop(flow, reason + SC_REASON_LATE_OVER_SOURCE - SC_REASON_OVER_SOURCE);
 	}
 	if (service_row)
-		account(service_row, &flow);
-	return pass(SC_REASON_ARRIVED);
+		account(service_row, flow);
+	return pass(flow, SC_REASON_ARRIVED);
+}
+
+static __always_inline int finish(struct xdp_md *ctx, const struct flow *flow, int verdict)
+{
+	count(flow->reason);
+	if (constants.modules & SC_MODULE_SAMPLES)
+		sample(ctx, flow, verdict);
+	return verdict;
 }
 
 /* On the receiving CPU, bound to the device. */
 SEC("xdp.frags")
 int steer(struct xdp_md *ctx)
 {
-	return steer_packet(ctx, true);
+	struct flow flow = {};
+
+	return finish(ctx, &flow, decide(ctx, &flow, true));
 }
 
 /* On the dedicated CPU, bound to its entry in the CPU map; the packet is not an skb yet. */
 SEC("xdp.frags/cpumap")
 int on_cpu(struct xdp_md *ctx)
 {
-	return take_over(ctx, true);
+	struct flow flow = {};
+
+	return finish(ctx, &flow, take_over(ctx, &flow, true));
 }
 
 /*
@@ -154,11 +164,15 @@ int on_cpu(struct xdp_md *ctx)
 SEC("xdp")
 int steer_skb(struct xdp_md *ctx)
 {
-	return steer_packet(ctx, false);
+	struct flow flow = {};
+
+	return finish(ctx, &flow, decide(ctx, &flow, false));
 }
 
 SEC("xdp/cpumap")
 int on_cpu_skb(struct xdp_md *ctx)
 {
-	return take_over(ctx, false);
+	struct flow flow = {};
+
+	return finish(ctx, &flow, take_over(ctx, &flow, false));
 }

@@ -21,6 +21,7 @@ int sc_cmd_detach(int argc, char **argv);
 int sc_cmd_status(int argc, char **argv);
 int sc_cmd_stats(int argc, char **argv);
 int sc_cmd_top(int argc, char **argv);
+int sc_cmd_monitor(int argc, char **argv);
 int sc_cmd_cpus(int argc, char **argv);
 int sc_cmd_service(int argc, char **argv);
 int sc_cmd_features(int argc, char **argv);

@@ -11,6 +11,7 @@ static const struct sc_command commands[] = {
 	{ "status", "show what is attached, services and counters", sc_cmd_status },
 	{ "stats", "measure rates by reason, service and CPU", sc_cmd_stats },
 	{ "top", "show the rates live", sc_cmd_top },
+	{ "monitor", "show samples of the packets, and what became of them", sc_cmd_monitor },
 	{ "cpus", "change the dedicated CPUs of an attached interface", sc_cmd_cpus },
 	{ "service", "add, delete or list the services that are steered", sc_cmd_service },
 	{ "features", "try what this kernel and a device can", sc_cmd_features },

@@ -21,6 +21,7 @@ const struct sc_module_name sc_module_names[] = {
 	{ "lists", SC_MODULE_LISTS | SC_MODULE_HOSTS },
 	{ "cookies", SC_MODULE_COOKIES },
 	{ "limits", SC_MODULE_LIMITS },
+	{ "samples", SC_MODULE_SAMPLES },
 	{ 0 },
 };
 

@@ -170,6 +170,14 @@ static int remove_files(const struct sc_place *place)
 	return err;
 }
 
+bool sc_place_is_attached(const struct sc_place *place)
+{
+	char path[SC_PATH_LEN + 128];
+
+	snprintf(path, sizeof(path), "%s/%s", place->dir, SC_STEER_PIN_LINK);
+	return !access(path, F_OK);
+}
+
 int sc_place_remove_dir(const struct sc_place *place)
 {
 	char parent[SC_PATH_LEN + 64];

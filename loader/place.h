@@ -41,6 +41,9 @@ void sc_place_set_ifindex(struct sc_place *place, int ifindex);
 /* Makes place->dir and its parent. 0 or -errno. */
 int sc_place_make_dir(const struct sc_place *place);
 
+/* Whether its link is pinned. Needs no lock. */
+bool sc_place_is_attached(const struct sc_place *place);
+
 /* Removes place->dir with all pins in it, and its parent if that is empty then. 0 or -errno; absent is fine. */
 int sc_place_remove_dir(const struct sc_place *place);
 

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Shows what an interface did in a stretch of time, as text or as JSON.
 #include "rates.h"
-
-static const char *const reason_names[SC_REASON_CNT] = {
-#define REASON(constant, name, help) [SC_REASON_##constant] = #name,
-	SC_REASONS(REASON)
-#undef REASON
-};
+#include "reasons.h"
 
 static double seconds(const struct sc_reading *difference)
 {
@@ -31,7 +26,7 @@ static void reasons_text(const struct sc_reading *now, const struct sc_reading *
 	for (reason = 0; reason < SC_REASON_CNT; reason++) {
 		if (!sc_reading_reason(now, reason))
 			continue;
-		fprintf(out, "  %-32s %12.0f %15llu\n", reason_names[reason],
+		fprintf(out, "  %-32s %12.0f %15llu\n", sc_reason_name(reason),
 			rate(sc_reading_reason(difference, reason), difference),
 			(unsigned long long)sc_reading_reason(now, reason));
 	}
@@ -88,7 +83,7 @@ static json_t *reasons_json(const struct sc_reading *now, const struct sc_readin
 	int reason;
 
 	for (reason = 0; reason < SC_REASON_CNT; reason++)
-		json_object_set_new(object, reason_names[reason],
+		json_object_set_new(object, sc_reason_name(reason),
 				    json_pack("{s:I, s:f}", "packets", (json_int_t)sc_reading_reason(now, reason),
 					      "per_s", rate(sc_reading_reason(difference, reason), difference)));
 	return object;
@@ -128,7 +123,7 @@ static json_t *cpus_json(const struct sc_reading *now, const struct sc_reading *
 		reasons = json_object();
 		for (reason = 0; reason < SC_REASON_CNT; reason++)
 			if (at(now, reason, cpu))
-				json_object_set_new(reasons, reason_names[reason],
+				json_object_set_new(reasons, sc_reason_name(reason),
 						    json_real(rate(at(difference, reason, cpu), difference)));
 		json_array_append_new(list,
 				      json_pack("{s:i, s:f, s:f, s:o}", "cpu", cpu, "received_per_s",

@@ -6,17 +6,9 @@
 #include "log.h"
 #include "knob.h"
 #include "modules.h"
+#include "reasons.h"
 #include "report.h"
 #include "steering.h"
-
-static const struct {
-	const char *name;
-	const char *help;
-} reasons[SC_REASON_CNT] = {
-#define REASON(constant, name, help) [SC_REASON_##constant] = { #name, help },
-	SC_REASONS(REASON)
-#undef REASON
-};
 
 static void format_tag(const struct sc_report *report, char text[2 * sizeof(report->program_tag) + 1])
 {
@@ -105,11 +97,11 @@ void sc_report_text(const struct sc_report *report)
 		sc_cookies_text(&report->cookies);
 	}
 	show_services(report);
-	printf("  %-14s %12s\n", "verdict", "packets");
+	printf("  %-16s %12s\n", "verdict", "packets");
 	for (reason = 0; reason < SC_REASON_CNT; reason++)
 		if (report->counters[reason])
-			printf("  %-14s %12llu  %s\n", reasons[reason].name,
-			       (unsigned long long)report->counters[reason], reasons[reason].help);
+			printf("  %-16s %12llu  %s\n", sc_reason_name(reason),
+			       (unsigned long long)report->counters[reason], sc_reason_help(reason));
 }
 
 static json_t *cpus_json(const struct sc_report *report)
@@ -180,7 +172,7 @@ json_t *sc_report_json(const struct sc_report *report)
 	for (i = 0; i < report->service_cnt; i++)
 		json_array_append_new(services, service_json(&report->services[i]));
 	for (i = 0; i < SC_REASON_CNT; i++)
-		json_object_set_new(counters, reasons[i].name, json_integer(report->counters[i]));
+		json_object_set_new(counters, sc_reason_name(i), json_integer(report->counters[i]));
 	format_tag(report, tag);
 	return json_pack("{s:s, s:i, s:I, s:s, s:{s:s, s:I, s:s}, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o}",
 			 "interface", report->place->ifname, "ifindex", report->place->ifindex, "netns",

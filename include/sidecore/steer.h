@@ -22,6 +22,7 @@ enum sc_steer_limit {
 	SC_STEER_LIST_MAX = 200000, /* single addresses on the deny and the allow list together, and as many prefixes */
 	SC_STEER_LIST_SETS = 2, /* one in use, one to build the next in */
 	SC_STEER_SOURCES_MAX = 65536, /* sources with a bucket at a time; the one not heard of for longest goes first */
+	SC_STEER_SAMPLES_LEN = 1 << 18, /* bytes of the ring of samples; a sample takes 72 */
 	SC_STEER_QUEUE_LEN = 2048, /* packets that may wait for one dedicated CPU; more are dropped */
 	SC_STEER_VLANS_MAX = 2, /* tags looked behind */
 	SC_STEER_EXT_HEADERS_MAX = 6, /* IPv6 extension headers looked behind */
@@ -46,6 +47,8 @@ enum sc_steer_limit {
 	X(limits, "ARRAY, sc_service.row or SC_LIMIT_ALL -> struct sc_limit_row")    \
 	X(buckets, "ARRAY, sc_service.row or SC_LIMIT_ALL -> struct sc_buckets")     \
 	X(sources, "ARRAY_OF_MAPS, 1 entry: LRU_HASH, struct sc_source -> __u64")    \
+	X(sampling, "ARRAY, 1 entry: struct sc_sampling")                            \
+	X(samples, "RINGBUF: struct sc_sample")                                      \
 	X(service_counts, "PERCPU_ARRAY, sc_service.row -> struct sc_service_count") \
 	X(counters, "PERCPU_ARRAY, enum sc_reason -> __u64")
 
@@ -81,10 +84,11 @@ enum sc_module {
 	SC_MODULE_COOKIES = 4, /* answers SYNs of a flood with the listener's SYN cookies */
 	SC_MODULE_LIMITS = 8, /* drops packets over the rate limit of their source or service */
 	SC_MODULE_HOSTS = 16, /* the same as SC_MODULE_LISTS, in `hosts` */
+	SC_MODULE_SAMPLES = 32, /* shows some packets in `samples` */
 };
 
 /* Modules that concern the program `on_cpu` as well. */
-#define SC_MODULES_ON_CPU SC_MODULE_LIMITS
+#define SC_MODULES_ON_CPU (SC_MODULE_LIMITS | SC_MODULE_SAMPLES)
 
 enum sc_steer_family {
 	SC_STEER_IPV4 = 4,
@@ -226,6 +230,34 @@ struct sc_source {
 	__be32 addr[2]; /* IPv4 in addr[0] */
 };
 
+/* Map `sampling`: how SC_MODULE_SAMPLES works. `below` is the monitor's, `lost` the programs'. */
+struct sc_sampling {
+	__u32 below; /* a packet whose random number of 32 bits is not above is a sample */
+	__u32 pad;
+	__u64 lost; /* samples for which the ring had no room */
+};
+
+/*
+ * Map `samples`: a packet at the end of `steer` or of `on_cpu`. What of addresses and ports is not known is zero. One
+ * reader at a time: who holds flock(LOCK_EX) on the interface's directory of pins.
+ */
+struct sc_sample {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u32 cpu;
+	__u32 len; /* from the Ethernet header on */
+	__u8 reason; /* enum sc_reason */
+	__u8 verdict; /* enum xdp_action */
+	__u8 family; /* enum sc_steer_family, 0: neither */
+	__u8 protocol; /* IPPROTO_... */
+	__u8 tcp_flags;
+	__u8 pad[3];
+	__be16 from_port;
+	__be16 to_port;
+	__be32 from_addr[4]; /* IPv4 in [0] */
+	__be32 to_addr[4];
+	__u32 pad_end;
+};
+
 /* Map `service_counts`, one per CPU: the CPU that writes it is the CPU the packet was on. */
 struct sc_service_count {
 	__u64 local; /* packets that passed at once, on their dedicated CPU already */
@@ -303,6 +335,13 @@ SC_STEER_ASSERT(sizeof(struct sc_flood) == 24, "sc_flood");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, until_ns) == 8, "sc_flood.until_ns");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, syns) == 16, "sc_flood.syns");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, on) == 20, "sc_flood.on");
+SC_STEER_ASSERT(sizeof(struct sc_sampling) == 16, "sc_sampling");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_sampling, lost) == 8, "sc_sampling.lost");
+SC_STEER_ASSERT(sizeof(struct sc_sample) == 64, "sc_sample");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_sample, reason) == 16, "sc_sample.reason");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_sample, from_port) == 24, "sc_sample.from_port");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_sample, from_addr) == 28, "sc_sample.from_addr");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_sample, to_addr) == 44, "sc_sample.to_addr");
 SC_STEER_ASSERT(sizeof(struct sc_rate) == 32, "sc_rate");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_rate, cnt) == 16, "sc_rate.cnt");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_rate, burst) == 24, "sc_rate.burst");

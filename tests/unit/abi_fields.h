@@ -3,7 +3,7 @@
 /* clang-format off */
 #define ABI_STRUCTS(X)                                                                                               \
 	X(sc_lane) X(sc_channel) X(sc_ctl_msg) X(sc_steering) X(sc_constants) X(sc_service_key) X(sc_service) X(sc_service_count) \
-	X(sc_syn) X(sc_flood) X(sc_rate) X(sc_limit_row) X(sc_buckets) X(sc_source)
+	X(sc_sampling) X(sc_sample) X(sc_syn) X(sc_flood) X(sc_rate) X(sc_limit_row) X(sc_buckets) X(sc_source)
 
 #define ABI_FIELDS(X)                                                                                                \
 	X(sc_lane, sqes_off) X(sc_lane, buf_ring_off) X(sc_lane, bufs_off) X(sc_lane, sq_head_off)                   \
@@ -24,6 +24,10 @@
 	X(sc_service_count, local) X(sc_service_count, steered) X(sc_service_count, arrived)                         \
 	X(sc_service_count, arrived_bytes) X(sc_service_count, local_bytes) X(sc_service_count, opened)            \
 	X(sc_service_count, closed)                                                                           \
+	X(sc_sampling, below) X(sc_sampling, pad) X(sc_sampling, lost)                                               \
+	X(sc_sample, time_ns) X(sc_sample, cpu) X(sc_sample, len) X(sc_sample, reason) X(sc_sample, verdict)         \
+	X(sc_sample, family) X(sc_sample, protocol) X(sc_sample, tcp_flags) X(sc_sample, pad) X(sc_sample, from_port) \
+	X(sc_sample, to_port) X(sc_sample, from_addr) X(sc_sample, to_addr) X(sc_sample, pad_end)                     \
 	X(sc_syn, rate) X(sc_syn, mss_max) X(sc_syn, mac) X(sc_syn, flags)                                           \
 	X(sc_flood, window_ns) X(sc_flood, until_ns) X(sc_flood, syns) X(sc_flood, on)                      \
 	X(sc_rate, interval) X(sc_rate, room) X(sc_rate, cnt) X(sc_rate, period_s) X(sc_rate, burst) X(sc_rate, pad)                 \

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""monitor: what it shows of packets, the share it takes, what it leaves behind however it ends."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import wait_until
+from test_loader import UDP_PORT, UDP_SOURCE, attachment, python, refused
+
+TCP_PORT = 8080
+
+
+def attach(lab, mode="native"):
+    lab.loader("attach", "sv0", "--cpus", "1", "--mode", mode, "--service", f"udp/{UDP_PORT}")
+
+
+def sampling(lab):
+    return attachment(lab)["modules"]["samples"]
+
+
+def monitor(lab, *options, **kwargs):
+    """Running, and sampling already."""
+    process = lab.server.popen(lab.bin("sidecore-loader"), "monitor", "sv0", *options, "--bpffs", lab.bpffs,
+                               **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kwargs})
+    assert wait_until(lambda: sampling(lab) or process.poll() is not None)
+    return process
+
+
+def send(lab, count, seconds=0.2, address=None, cpu=0):
+    assert python(lab.client, UDP_SOURCE, address or lab.server.ip4, UDP_PORT, count, seconds, cpu=cpu).wait(30) == 0
+
+
+def ended(process, code=0):
+    out, err = process.communicate(timeout=15)
+    assert process.returncode == code, (out, err)
+    return out.splitlines(), err
+
+
+@pytest.mark.parametrize("mode", ["native", "skb"])
+def test_each_packet_at_both_ends(lab, mode):
+    """1/1 shows every datagram twice: sent to its CPU, arrived there."""
+    attach(lab, mode)
+    before = time.time()
+    process = monitor(lab, "--rate", "1/1", "--json")
+    send(lab, 50)
+    send(lab, 50, address=lab.server.ip6)
+    assert wait_until(lambda: attachment(lab)["counters"]["arrived"] == 100)
+    process.send_signal(signal.SIGINT)
+    lines, err = ended(process)
+    assert not err and not sampling(lab)
+    samples = [sample for sample in map(json.loads, lines) if sample["to_port"] == UDP_PORT]
+    for family, source, target in ((4, lab.client.ip4, lab.server.ip4), (6, lab.client.ip6, lab.server.ip6)):
+        mine = [sample for sample in samples if sample["family"] == family]
+        sent = [sample for sample in mine if sample["reason"] == "steered"]
+        arrived = [sample for sample in mine if sample["reason"] == "arrived"]
+        assert len(sent) == len(arrived) == 50
+        assert {sample["cpu"] for sample in sent} == {0} and {sample["cpu"] for sample in arrived} == {1}
+        assert {sample["verdict"] for sample in sent} == {"steer"} and {s["verdict"] for s in arrived} == {"pass"}
+        assert {(s["from"], s["to"], s["protocol"], s["tcp_flags"]) for s in mine} == {(source, target, "udp", "")}
+        assert sorted(s["from_port"] for s in sent) == sorted(s["from_port"] for s in arrived)
+        assert all(before <= s["time"] <= time.time() and s["len"] > 42 for s in mine)
+        assert all(s["schema_version"] == 1 and s["interface"] == "sv0" for s in mine)
+
+
+def test_text_of_drops_and_of_what_is_not_ip(lab):
+    attach(lab)
+    lab.loader("deny", "add", "sv0", lab.client.ip4)
+    process = monitor(lab, "--rate", "1/1")
+    send(lab, 3, 0)
+    lab.client.run("ping", "-c", 1, "-W", 1, lab.server.ip4, check=False)
+    lab.client.run("ip", "neigh", "flush", "dev", "cl0")
+    lab.client.run("ping", "-c", 1, "-W", 1, lab.server.ip4, check=False)
+    assert wait_until(lambda: attachment(lab)["counters"]["denied"] >= 4)
+    process.terminate()
+    text = "\n".join(ended(process)[0])
+    clock = r"^\d\d:\d\d:\d\d\.\d{6} CPU \d+ "
+    assert re.search(clock + rf"drop   denied +10\.77\.0\.2:\d+ > 10\.77\.0\.1:{UDP_PORT} udp, 43 bytes$", text, re.M), text
+    assert re.search(clock + r"drop   denied +10\.77\.0\.2 > 10\.77\.0\.1 1, 98 bytes$", text, re.M), text
+    assert re.search(clock + r"pass   not_ip +42 bytes$", text, re.M), text
+
+
+def test_tcp_flags(lab):
+    attach(lab)
+    process = monitor(lab, "--rate", "1/1")
+    python(lab.client, "import socket, sys\ns = socket.socket()\ns.connect_ex((sys.argv[1], 9))", lab.server.ip4).wait(10)
+    assert wait_until(lambda: attachment(lab)["counters"]["no_service"] > 0)
+    process.terminate()
+    assert any("> 10.77.0.1:9 tcp S, 74 bytes" in line for line in ended(process)[0])
+
+
+def test_share(lab):
+    """1/10 of 8000 packets, each seen twice, is 1600, sigma 38."""
+    attach(lab)
+    process = monitor(lab, "--rate", "1/10")
+    send(lab, 8000, 2)
+    assert wait_until(lambda: attachment(lab)["counters"]["arrived"] == 8000)
+    process.terminate()
+    lines, err = ended(process)
+    assert not err
+    assert abs(sum(f":{UDP_PORT} udp" in line for line in lines) - 1600) < 230  # 6 sigma
+
+
+def test_count_and_closed_pipe(lab):
+    attach(lab)
+    process = monitor(lab, "--rate", "1/1", "--count", "5")
+    send(lab, 50)
+    assert len(ended(process)[0]) == 5 and not sampling(lab)
+    # `monitor | head`: who goes away ends it, and it still switches sampling off.
+    process = monitor(lab, "--rate", "1/1")
+    process.stdout.close()
+    send(lab, 50)
+    assert process.wait(10) == 0
+    assert process.stderr.read() == "" and not sampling(lab)
+
+
+def test_losses_are_told(lab):
+    """A monitor that is stopped empties no ring: what did not fit is counted, and told when it goes on."""
+    attach(lab)
+    process = monitor(lab, "--rate", "1/1")
+    process.send_signal(signal.SIGSTOP)
+    send(lab, 6000, 0)
+    assert wait_until(lambda: attachment(lab)["counters"]["steered"] >= 5000)
+    process.send_signal(signal.SIGCONT)
+    process.terminate()
+    lines, err = ended(process)
+    lost = int(re.search(r"sv0: (\d+) samples lost", err)[1])
+    counters = attachment(lab)["counters"]
+    assert 3000 < len(lines) < 4000 and lost > 3000
+    assert len(lines) + lost <= sum(counters.values())
+
+
+def test_one_at_a_time_and_killed(lab):
+    attach(lab)
+    first = monitor(lab, "--rate", "1/1")
+    refused(lab.loader("monitor", "sv0", check=False), "another monitor")
+    # Others are not kept waiting.
+    lab.loader("service", "add", "sv0", f"tcp/{TCP_PORT}")
+    # Killed, it cannot switch sampling off. The next one does not show what it left, and does.
+    first.kill()
+    first.wait()
+    assert sampling(lab)
+    send(lab, 100)
+    assert wait_until(lambda: attachment(lab)["counters"]["arrived"] >= 100)
+    start = time.time()
+    second = monitor(lab, "--rate", "1/1", "--json", "--count", "1")
+    assert wait_until(lambda: send(lab, 1, 0) or second.poll() is not None)
+    (line,) = ended(second)[0]
+    assert json.loads(line)["time"] >= start and not sampling(lab)
+
+
+def test_detached_meanwhile(lab):
+    attach(lab)
+    process = monitor(lab)
+    lab.loader("detach", "sv0")
+    assert wait_until(lambda: lab.server.xdp_id() == 0), "the monitor must not keep the program alive"
+    assert "sv0: detached meanwhile; attach it" in ended(process, code=1)[1]
+
+
+def test_switching_sampling_loses_nothing(lab):
+    """It exchanges on_cpu as well: the entries of the CPU map are made anew, their threads keep their priority."""
+    from test_loader import udp_count, udp_sink  # pylint: disable=import-outside-toplevel
+    attach(lab)
+    sink = udp_sink(lab)
+    source = python(lab.client, UDP_SOURCE, lab.server.ip4, UDP_PORT, 9000, 3, cpu=0)
+    runs = 0
+    while source.poll() is None:
+        runs += 1
+        process = monitor(lab, "--rate", "1/1000")
+        process.terminate()
+        ended(process)
+    assert runs > 2
+    assert wait_until(lambda: attachment(lab)["counters"]["arrived"] >= 9000)
+    assert udp_count(sink) == 9000
+    policies = subprocess.run(["ps", "-eo", "comm,cls"], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"^cpumap/1/map:\d+ +FF$", policies, re.M)
+
+
+def test_refusals(lab):
+    attach(lab)
+    for args, words in ((["--rate", "10"], "not a share such as 1/100"), (["--rate", "1/0"], "not a share"),
+                        (["--count", "0"], "not a number"), (["--count", "x"], "not a number")):
+        refused(lab.loader("monitor", "sv0", *args, check=False), words, code=2)
+    refused(lab.loader("monitor", "lo", check=False), "not attached")
