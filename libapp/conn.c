@@ -100,6 +100,8 @@ bool sc_conn_fill(struct sc_conn *conn)
 
 		if (op == OP_RECV && !sc_lane_bufs_free(conn->lane))
 			continue; /* asks again when a buffer is released */
+		if (op == OP_SEND && conn->lane->high_cnt && !sc_bulk_admit(conn))
+			continue; /* waits with the lane */
 		do {
 			if (!submit(conn, bit))
 				return false;
@@ -107,7 +109,7 @@ bool sc_conn_fill(struct sc_conn *conn)
 		conn->want &= (uint16_t)~op;
 		conn->inflight |= (uint16_t)(op & ~untracked);
 	}
-	return !conn->want;
+	return !(conn->want & ~(conn->on_bulk ? OP_SEND : 0U));
 }
 
 void sc_conn_want(struct sc_conn *conn, enum conn_op op)
@@ -117,7 +119,7 @@ void sc_conn_want(struct sc_conn *conn, enum conn_op op)
 	conn->want |= (uint16_t)op;
 	if (conn->on_todo)
 		return;
-	if (!lane->todo_head && sc_conn_fill(conn)) {
+	if ((!lane->todo_head || conn->high) && sc_conn_fill(conn)) {
 		/* A, early: a poller that is awake begins while the caller goes on. Waking it is left to submit. */
 		if (lane->shared_queue)
 			io_uring_smp_store_release(lane->ring.sq.ktail, lane->ring.sq.sqe_tail);
@@ -147,8 +149,8 @@ void sc_conn_broke(struct sc_conn *conn)
 }
 
 /*
- * After the last send, when the kernel has stopped reading its memory, and after a shutdown: the kernel leaves that to another thread, which looks the file up by its number. A close
- * that overtook it would have it hit what comes next under that number.
+ * After the last send, when the kernel has stopped reading its memory, and after a shutdown: the kernel leaves that to another
+ * thread, which looks the file up by its number. A close that overtook it would have it hit what comes next under that number.
  */
 void sc_conn_close_step(struct sc_conn *conn)
 {
@@ -174,7 +176,7 @@ void sc_conn_close_step(struct sc_conn *conn)
 
 void sc_conn_recycle(struct sc_conn *conn)
 {
-	if (conn->close_told && !conn->unreleased && !conn->on_todo)
+	if (conn->close_told && !conn->unreleased && !conn->on_todo && !conn->on_bulk)
 		sc_lane_conn_put(conn);
 }
 

@@ -80,6 +80,7 @@ void sc_lane_conn_put(struct sc_conn *conn)
 {
 	struct lane *lane = conn->lane;
 
+	lane->high_cnt -= conn->high;
 	conn->gen++;
 	conn->next = lane->conn_free;
 	lane->conn_free = conn;
@@ -177,6 +178,10 @@ static void dispatch(struct lane *lane, const struct io_uring_cqe *cqe, struct s
 	uint64_t data = cqe->user_data;
 	uint32_t op = sc_tag_op(data), gen = sc_tag_gen(data), idx = sc_tag_idx(data);
 
+	if (data == SC_TAG_FENCE) {
+		sc_bulk_fenced(lane);
+		return;
+	}
 	if (data == SC_DOORBELL_TAG) {
 		lane->doorbell_armed = cqe->flags & IORING_CQE_F_MORE;
 		return;
@@ -224,7 +229,13 @@ void sc_lane_todo_add(struct sc_conn *conn)
 	struct lane *lane = conn->lane;
 
 	conn->on_todo = true;
-	conn->next = NULL;
+	conn->next = conn->high ? lane->todo_head : NULL;
+	if (conn->high) {
+		lane->todo_head = conn;
+		if (!conn->next)
+			lane->todo_tail = conn;
+		return;
+	}
 	if (lane->todo_head)
 		lane->todo_tail->next = conn;
 	else
@@ -255,6 +266,8 @@ void sc_lane_fill(struct lane *lane)
 	sc_lane_bufs_publish(lane);
 	if (lane->todo_head)
 		todo_fill(lane);
+	if (lane->bulk_head)
+		sc_bulk_fill(lane);
 	for (unsigned int i = 0; i < LISTENERS_MAX; i++)
 		if (lane->session->listeners[i].used)
 			sc_listener_fill(&lane->session->listeners[i], lane);

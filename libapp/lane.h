@@ -32,8 +32,9 @@ enum conn_op {
 };
 enum { OPS_MAX = 16 };
 
-/* user_data of what nobody waits for. */
+/* user_data of what nobody waits for, and of what tells that the consumer has all bulk. */
 #define SC_TAG_NOBODY (~1ULL)
+#define SC_TAG_FENCE  (~2ULL)
 
 /*
  * user_data of a connection's request is a number in 16 bits, 0 but for datagrams, its entry in 16, its generation in 24, and
@@ -85,6 +86,7 @@ struct send {
 	uint64_t tag;
 	size_t len; /* of the whole */
 	size_t left; /* not yet sent */
+	size_t asked; /* of that by the request in flight */
 	int result;
 	bool cancelled; /* by its job: what has gone out is all that does */
 	bool single : 1; /* asked for in one piece */
@@ -118,6 +120,7 @@ struct sc_conn {
 	};
 	void *data;
 	struct sc_conn *next; /* of the free list, or of the lane's todo list */
+	struct sc_conn *bulk_next; /* of the lane's bulk list */
 	struct inbox *inbox; /* receives by jobs; NULL: by events */
 	struct send *send_head, *send_tail; /* the head is in flight, or about to be */
 	struct send *held_tail; /* of those that ended while the kernel reads memory of one; its next is their head */
@@ -133,6 +136,9 @@ struct sc_conn {
 	uint8_t zerocopy_mode : 2; /* enum sc_zerocopy */
 	bool zerocopy_known : 1; /* zerocopy_luck is this connection's own, not yet to be asked of the lane */
 	bool on_todo : 1;
+	bool high : 1; /* SC_PRIORITY_HIGH */
+	bool on_bulk : 1; /* its OP_SEND waits there; what else it wants does not */
+	bool bulk_turn : 1; /* taken from there for its send */
 	bool paused : 1; /* the window is full */
 	bool recv_limited : 1; /* the receive was asked for with recv_limit */
 	bool recv_ended : 1; /* end of stream or error: no more receiving */
@@ -179,6 +185,12 @@ struct lane {
 	struct sc_conn *todo_head, *todo_tail;
 	struct send_scratch *scratch; /* conn_cnt */
 	struct zerocopy_luck zerocopy_luck; /* of connections that do not know yet */
+
+	unsigned int high_cnt; /* connections with SC_PRIORITY_HIGH; without them nothing is bulk */
+	struct sc_conn *bulk_head, *bulk_tail; /* sends wait until the consumer has what is before them */
+	size_t bulk_len; /* of bulk in the queue */
+	uint32_t bulk_end; /* the queue's tail behind it */
+	bool fence; /* a request behind it is under way */
 
 	struct send *send_free;
 	struct send *done_head, *done_tail; /* ended without a completion of their own */

@@ -16,7 +16,7 @@ app_pressure_dirs := libapp
 app_faults_ldflags := $(shell sed -n 's/^FAULT\(_RING\)*[^a-z]\(void \*, \|int, \|ssize_t, \)*\([a-z_0-9]*\),.*/-Wl,--wrap=\3/p' \
 	tests/unit/app_faults.c)
 
-tests += $(scenarios) arena channel conn control job random udp zerocopy
+tests += $(scenarios) arena channel conn control job priority random udp zerocopy
 arena_src := tests/unit/arena.c
 arena_objs := libapp/arena.c
 conn_src := tests/unit/conn.c tests/unit/conn_fake.c
@@ -25,6 +25,9 @@ conn_libs := -luring
 job_src := tests/unit/job.c tests/unit/conn_fake.c
 job_objs := $(wildcard libapp/*.c)
 job_libs := -luring
+priority_src := tests/unit/priority.c tests/unit/conn_fake.c
+priority_objs := $(wildcard libapp/*.c)
+priority_libs := -luring
 zerocopy_src := tests/unit/zerocopy.c tests/unit/conn_fake.c
 zerocopy_objs := $(wildcard libapp/*.c)
 zerocopy_libs := -luring

@@ -6,6 +6,17 @@
 #include "reason.h"
 #include "session.h"
 
+/* Returns how many pieces len bytes are, len not 0. */
+static unsigned int pieces_cut(struct iovec *piece, size_t len)
+{
+	unsigned int last = 0;
+
+	for (; len > piece[last].iov_len; last++)
+		len -= piece[last].iov_len;
+	piece[last].iov_len = len;
+	return last + 1;
+}
+
 /* MSG_WAITALL: the kernel goes on with a short send by itself. The scratch is free: one send is in flight at a time. */
 void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
@@ -13,16 +24,17 @@ void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	struct send *send = conn->send_head;
 	struct send_scratch *scratch;
 
+	send->asked = sc_bulk_len(conn, send->left);
 	if (sc_zerocopy_prep(conn, sqe))
 		return;
-	if (send->piece_cnt == 1) {
-		io_uring_prep_send(sqe, conn->file, send->piece[0].iov_base, send->piece[0].iov_len, MSG_WAITALL);
+	if (send->piece_cnt == 1 || send->asked <= send->piece[0].iov_len) {
+		io_uring_prep_send(sqe, conn->file, send->piece[0].iov_base, send->asked, MSG_WAITALL);
 	} else {
 		scratch = &conn->lane->scratch[sc_conn_idx(conn)];
 		memcpy(scratch->piece, send->piece, send->piece_cnt * sizeof(*send->piece));
 		scratch->msg = (struct msghdr){
 			.msg_iov = (void *)(uintptr_t)sc_session_addr(session, scratch->piece),
-			.msg_iovlen = send->piece_cnt,
+			.msg_iovlen = pieces_cut(scratch->piece, send->asked),
 		};
 		io_uring_prep_sendmsg(sqe, conn->file, (void *)(uintptr_t)sc_session_addr(session, &scratch->msg),
 				      MSG_WAITALL);
@@ -107,7 +119,7 @@ void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
 		return;
 	if (send->cancelled)
 		sc_conn_cancel_not(conn, OP_SEND); /* it would meet the next one */
-	if ((res < 0 || (size_t)res < send->left) && !(send->cancelled && (res > 0 || res == -ECANCELED)))
+	if ((res < 0 || (size_t)res < send->asked) && !(send->cancelled && (res > 0 || res == -ECANCELED)))
 		conn->send_broke = true;
 	if (res > 0 && (size_t)res < send->left) {
 		piece_skip(send, (size_t)res);

@@ -200,6 +200,14 @@ void sc_sends_fail(struct sc_conn *conn, struct send *send, int err);
 /* The event tells what a job would ask for. */
 bool sc_mode_received(const struct sc_event *event, const struct sc_conn *conn);
 
+/* May the connection's send go into the queue? If not it does later, by sc_bulk_fill. Only with high_cnt. */
+bool sc_bulk_admit(struct sc_conn *conn);
+void sc_bulk_fill(struct lane *lane);
+/* The consumer has all bulk that was in the queue. */
+void sc_bulk_fenced(struct lane *lane);
+/* How much of len one request may ask for. */
+size_t sc_bulk_len(const struct sc_conn *conn, size_t len);
+
 /* The request for the connection's first send, if it is worth one without a copy: true. */
 bool sc_zerocopy_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
 /* The first send's request has a completion. true: the kernel can't do it without a copy, it is asked for again. */

@@ -59,7 +59,7 @@ static bool worth_it(struct sc_conn *conn, const struct send *send, bool registe
 		return false;
 	if (conn->zerocopy_mode == SC_ZC_ALWAYS)
 		return true;
-	if (send->left < (registered ? LEN_REGISTERED : LEN_OTHER))
+	if (send->asked < (registered ? LEN_REGISTERED : LEN_OTHER))
 		return false;
 	if (conn->zerocopy_known && !conn->zerocopy_luck.level)
 		return true;
@@ -79,10 +79,10 @@ bool sc_zerocopy_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	if (!again)
 		send->zerocopy_nr = ++conn->zerocopy_nr & (TAG_ZEROCOPY - 1);
 	if (segment)
-		io_uring_prep_send_zc_fixed(sqe, conn->file, send->piece[0].iov_base, send->left, MSG_WAITALL,
+		io_uring_prep_send_zc_fixed(sqe, conn->file, send->piece[0].iov_base, send->asked, MSG_WAITALL,
 					    IORING_SEND_ZC_REPORT_USAGE, segment->slot);
 	else
-		io_uring_prep_send_zc(sqe, conn->file, send->piece[0].iov_base, send->left, MSG_WAITALL,
+		io_uring_prep_send_zc(sqe, conn->file, send->piece[0].iov_base, send->asked, MSG_WAITALL,
 				      IORING_SEND_ZC_REPORT_USAGE);
 	sc_lane_use_file(conn->lane, sqe);
 	conn->lane->session->counters.zerocopy_sends++;

@@ -284,6 +284,14 @@ int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, ui
 enum sc_zerocopy { SC_ZC_AUTO, SC_ZC_ALWAYS, SC_ZC_NEVER };
 int sc_conn_set_zerocopy(struct sc_conn *conn, enum sc_zerocopy mode);
 
+/*
+ * Sends of a SC_PRIORITY_HIGH connection overtake what SC_PRIORITY_NORMAL connections of its lane have asked for and the engine has
+ * not begun; those of one connection keep their order. As long as a lane has such connections, of the others' sends only some
+ * are with the engine at a time, in pieces of 64 KiB. -EINVAL not one of the two.
+ */
+enum sc_priority { SC_PRIORITY_NORMAL, SC_PRIORITY_HIGH };
+int sc_conn_set_priority(struct sc_conn *conn, enum sc_priority priority);
+
 /* Ends the sending direction after what was asked to be sent: the peer sees the end of the stream. */
 int sc_shutdown(struct sc_conn *conn);
 
@@ -387,9 +395,6 @@ struct sc_counters {
 	uint64_t closed;
 	uint64_t received; /* bytes */
 	uint64_t sent; /* bytes */
-	uint64_t zerocopy_sends; /* requests to send without a copy */
-	uint64_t zerocopy_copied; /* that the kernel copied after all */
-	uint64_t zerocopy_refused; /* that it refused, and that were repeated with a copy */
 	uint64_t recv_events;
 	uint64_t send_events;
 	uint64_t recv_paused; /* a connection's window was full */
@@ -407,6 +412,10 @@ struct sc_counters {
 	uint64_t datagrams_dropped; /* by the kernel, for want of room in the socket; known with the next that is received */
 	uint64_t datagrams_truncated;
 	uint64_t store_full; /* a call could not wait: as many events as can be were kept for sc_poll */
+	uint64_t zerocopy_sends; /* requests to send without a copy */
+	uint64_t zerocopy_copied; /* that the kernel copied after all */
+	uint64_t zerocopy_refused; /* that it refused, and that were repeated with a copy */
+	uint64_t bulk_waited; /* sends that waited for others for the sake of those of high priority */
 };
 
 struct sc_info {
