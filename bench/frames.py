@@ -7,6 +7,8 @@ import struct
 SEED = 20021
 TCP, UDP = 6, 17
 SYN, ACK = 0x02, 0x10
+NOBODY, LISTENER = bytes([198, 18, 0, 1]), bytes([198, 18, 0, 2])
+MAC = "02:00:00:00:00:01"  # all frames are sent to it
 
 
 def _sum(data):
@@ -21,15 +23,15 @@ def _ipv4(source, target, protocol, transport):
 
 
 def _ethernet(payload):
-    return (b"\2\0\0\0\0\1\2\0\0\0\0\2\x08\0" + payload).ljust(64, b"\0")
+    return (bytes.fromhex(MAC.replace(":", "")) + b"\2\0\0\0\0\2\x08\0" + payload).ljust(64, b"\0")
 
 
-def tcp(source, port, flags=ACK, source_port=40000):
-    """Nobody has the target's address: what arrives ends in the routing of the stack."""
+def tcp(source, port, flags=ACK, source_port=40000, target=NOBODY):
+    """What arrives for nobody ends in the routing of the stack."""
     transport = struct.pack("!HHIIBBHHH", source_port, port, 1, 1, 5 << 4, flags, 64000, 0, 0)
-    pseudo = source + bytes([198, 18, 0, 1]) + struct.pack("!BBH", 0, TCP, len(transport))
+    pseudo = source + target + struct.pack("!BBH", 0, TCP, len(transport))
     transport = transport[:16] + struct.pack("!H", _sum(pseudo + transport)) + transport[18:]
-    return _ethernet(_ipv4(source, bytes([198, 18, 0, 1]), TCP, transport))
+    return _ethernet(_ipv4(source, target, TCP, transport))
 
 
 def prefixes(count):
@@ -41,9 +43,13 @@ def prefixes(count):
     return list(found)
 
 
+def dotted(address):
+    return ".".join(map(str, address))
+
+
 def text(prefix, host=False):
     """The prefix, or the address in it that listed() takes."""
-    return ".".join(map(str, prefix)) + (".7" if host else ".0/24")
+    return dotted(prefix) + (".7" if host else ".0/24")
 
 
 def listed(count, cnt):
