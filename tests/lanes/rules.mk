@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+programs += lanes
+lanes_src := tests/lanes/lanes.c
+lanes_libs := $(libapp)
