@@ -13,6 +13,7 @@
 #include "install.h"
 #include "log.h"
 #include "probation.h"
+#include "report.h"
 #include "services.h"
 #include "settings.h"
 #include "signals.h"
@@ -58,8 +59,8 @@ static void check(struct options *options, struct argp_state *state)
 		sc_usage(state, "no interface given");
 	if (!CPU_COUNT(&options->settings.plan.cpus))
 		sc_usage(state, "no CPUs given, --cpus LIST is needed");
-	if (options->json && !options->dry_run)
-		sc_usage(state, "--json: only with --dry-run");
+	if (options->rollback_s && (options->json || options->dry_run))
+		sc_usage(state, "--rollback-after: not with --%s", options->json ? "json" : "dry-run");
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -80,6 +81,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'j':
 		options->json = true;
+		sc_log_json();
 		return 0;
 	case ARGP_KEY_ARG:
 		if (options->ifname)
@@ -98,7 +100,7 @@ static const struct argp_option option_table[] = {
 	{ "file", 'f', "FILE", 0,
 	  "Read these options from a file, see sidecore.conf(5); services and ports that are not in it go", 0 },
 	{ "dry-run", OPTION_DRY_RUN, NULL, 0, "Check, load, verify and show, and change nothing", 0 },
-	{ "json", 'j', NULL, 0, "With --dry-run: print JSON", 0 },
+	{ "json", 'j', NULL, 0, "Print JSON: what status would show, or with --dry-run what would be", 0 },
 	{ 0 },
 };
 
@@ -144,6 +146,20 @@ static int tune(const struct sc_place *place, const struct sc_settings *settings
 	return sc_tuning_set(place, &settings->plan.cpus, parts);
 }
 
+static int tell(const struct sc_place *place, const struct sc_pins *pins, const struct options *options,
+		enum sc_mode mode)
+{
+	const struct sc_settings *settings = &options->settings;
+
+	sc_checks_warn(place, mode);
+	if (settings->plan.syn == SC_WISH_ON)
+		sc_checks_warn_cookies(place, pins);
+	if (options->json)
+		return sc_report_one(place, pins);
+	say_done(place, pins, options, mode);
+	return 0;
+}
+
 static int attach(struct sc_place *place, const struct options *options)
 {
 	const struct sc_settings *settings = &options->settings;
@@ -156,18 +172,20 @@ static int attach(struct sc_place *place, const struct options *options)
 	sc_undo_init(&undo);
 	if (options->rollback_s)
 		sc_signals_hold();
-	err = sc_install(place, &pins, &settings->plan, &mode, options->rollback_s ? &undo : NULL);
-	if (!err) {
-		if (!settings->no_fifo)
-			sc_dedicate_set_fifo(&pins, &settings->plan.cpus);
-		err = tune(place, settings);
-		sc_checks_warn(place, mode);
-		if (settings->plan.syn == SC_WISH_ON)
-			sc_checks_warn_cookies(place, &pins);
-		say_done(place, &pins, options, mode);
+	err = sc_install(place, &pins, &settings->plan, &mode, &undo);
+	if (err)
+		goto out;
+	if (!settings->no_fifo)
+		sc_dedicate_set_fifo(&pins, &settings->plan.cpus);
+	err = tune(place, settings);
+	if (err) {
+		(void)sc_undo_run(&undo, place, &pins);
+		goto out;
 	}
-	if (!err && options->rollback_s)
+	err = tell(place, &pins, options, mode);
+	if (options->rollback_s)
 		err = sc_probation(place, &pins, &undo, options->rollback_s);
+out:
 	sc_undo_exit(&undo);
 	sc_pins_close(&pins);
 	return err;

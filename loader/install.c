@@ -177,8 +177,7 @@ static int attach_again(const struct sc_place *place, struct sc_pins *pins, cons
 
 	err = keep_mode(place, mode);
 	err = err ?: sc_pending_refuse(place);
-	if (!err && undo)
-		err = sc_undo_remember(undo, place, pins);
+	err = err ?: sc_undo_remember(undo, place, pins, plan);
 	if (err)
 		return err;
 	err = sc_modules_get(pins, &modules);
@@ -192,10 +191,7 @@ static int attach_again(const struct sc_place *place, struct sc_pins *pins, cons
 	err = sc_swap_init(&swap, place, pins, sc_plan_modules(plan, modules));
 	if (err)
 		return err;
-	if (undo)
-		undo->swap = swap;
-	else
-		sc_swap_exit(&swap);
+	undo->swap = swap;
 	err = sc_plan_fill_lists(plan, pins);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_LISTS, err);
@@ -216,8 +212,12 @@ int sc_install(const struct sc_place *place, struct sc_pins *pins, const struct 
 	int err = sc_pins_open(pins, place->dir);
 
 	*ret_mode = plan->mode;
-	if (!err)
-		return attach_again(place, pins, plan, ret_mode, undo);
+	if (!err) {
+		err = attach_again(place, pins, plan, ret_mode, undo);
+		if (err && undo->was_attached)
+			(void)sc_undo_run(undo, place, pins);
+		return err;
+	}
 	if (err == -ENOENT || err == -ENODEV)
 		return attach_first(place, pins, plan, ret_mode);
 	sc_target_say_unreadable(place, err);

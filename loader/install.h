@@ -11,8 +11,7 @@
 /*
  * Carries the plan out: attaches to a free device with all maps filled before, or changes one that is attached without
  * losing a packet. Then *pins is open and the mode that was got in *ret_mode. Never displaces another's program. Says why it
- * fails; a first attach that fails leaves nothing behind. 0 or -errno; the caller closes *pins anyway.
- * undo: initialized, to be run later; NULL: not wanted.
+ * fails; then all is as before. 0 or -errno; the caller closes *pins anyway. *undo, initialized before, is the way back from there.
  */
 int sc_install(const struct sc_place *place, struct sc_pins *pins, const struct sc_plan *plan, enum sc_mode *ret_mode,
 	       struct sc_undo *undo);

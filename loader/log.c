@@ -11,7 +11,7 @@
 #include "cli.h"
 #include "log.h"
 
-static bool verbose;
+static bool verbose, for_json;
 static char kernel_words[256];
 
 static void print(const char *kind, const char *fmt, va_list args)
@@ -40,6 +40,23 @@ void sc_warn(const char *fmt, ...)
 	va_start(args, fmt);
 	print("warning: ", fmt, args);
 	va_end(args);
+}
+
+void sc_say(const char *fmt, ...)
+{
+	va_list args;
+
+	if (for_json)
+		return;
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	putchar('\n');
+}
+
+void sc_log_json(void)
+{
+	for_json = true;
 }
 
 /* libbpf hands extack over only as text of a warning. */

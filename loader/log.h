@@ -7,6 +7,10 @@
 void sc_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void sc_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Tells on stdout what was done, unless stdout is for JSON. */
+void sc_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void sc_log_json(void);
+
 /* Takes libbpf's messages over: hidden unless verbose, but the kernel's own words are kept. Call before any libbpf call. */
 void sc_log_init(void);
 void sc_log_verbose(void);

@@ -14,7 +14,7 @@
 #include "spec.h"
 
 enum {
-	SC_SPARED_MAX = 64, /* ports that are never dropped, of one plan */
+	SC_SPARED_MAX = 1024, /* ports that are never dropped, of one plan */
 };
 
 enum sc_wish {

@@ -52,6 +52,9 @@ void sc_report_text(const struct sc_report *report);
 /* The object for one interface, NULL without memory. */
 json_t *sc_report_json(const struct sc_report *report);
 
+/* Prints the document of status for one interface. Says why not. 0 or -errno. */
+int sc_report_one(const struct sc_place *place, const struct sc_pins *pins);
+
 /* Tells that something was done to an interface: "detached", say. 0 or -errno. */
 int sc_report_done(const char *ifname, const char *what, bool json);
 

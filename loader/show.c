@@ -2,6 +2,8 @@
 // Shows a report, as text or as JSON.
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "log.h"
 #include "knob.h"
@@ -204,4 +206,21 @@ int sc_report_done(const char *ifname, const char *what, bool json)
 		return sc_report_print(
 			json_pack("{s:i, s:s, s:b}", "schema_version", SC_REPORT_SCHEMA, "interface", ifname, what, 1));
 	return printf("%s: %s\n", ifname, what) < 0 ? -EIO : 0;
+}
+
+int sc_report_one(const struct sc_place *place, const struct sc_pins *pins)
+{
+	struct sc_report *report = malloc(sizeof(*report));
+	int err;
+
+	err = report ? sc_report_init(report, place, pins) : -ENOMEM;
+	if (err) {
+		sc_error("%s: cannot read its maps: %s; detach, then attach again", place->ifname, strerror(-err));
+	} else {
+		err = sc_report_print(json_pack("{s:i, s:[o]}", "schema_version", SC_REPORT_SCHEMA, "attachments",
+						sc_report_json(report)));
+		sc_report_exit(report);
+	}
+	free(report);
+	return err;
 }

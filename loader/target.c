@@ -57,6 +57,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'j':
 		target->json = true;
+		sc_log_json();
 		return 0;
 	case ARGP_KEY_ARG:
 		take_word(target, arg, state);

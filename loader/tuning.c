@@ -122,7 +122,7 @@ static int turn_kind(struct tuning *tuning)
 	}
 	err = kind->list(&tuning->panel, turn, tuning);
 	if (!err && tuning->turned)
-		printf("%s: %s: %d set\n", tuning->panel.ifname, kind->what, tuning->turned);
+		sc_say("%s: %s: %d set", tuning->panel.ifname, kind->what, tuning->turned);
 	return err;
 }
 

@@ -36,13 +36,15 @@ static int remember_services(struct sc_plan *plan, const struct sc_pins *pins)
 	return cnt < 0 ? cnt : 0;
 }
 
-static int remember_lists(struct sc_plan *plan, const struct sc_pins *pins)
+static int remember_lists(struct sc_plan *plan, const struct sc_pins *pins, const struct sc_plan *next)
 {
 	int list, err = 0;
 
 	for (list = SC_LIST_DENY; list <= SC_LIST_ALLOW && !err; list++) {
-		plan->has_list[list] = true;
-		err = sc_lists_read(pins, list, &plan->lists[list]);
+		/* A prefix that comes to one list leaves the other. */
+		plan->has_list[list] = next->has_list[SC_LIST_DENY] || next->has_list[SC_LIST_ALLOW];
+		if (plan->has_list[list])
+			err = sc_lists_read(pins, list, &plan->lists[list]);
 	}
 	return err;
 }
@@ -73,7 +75,8 @@ static int remember_limits(struct sc_plan *plan, const struct sc_pins *pins)
 	return cnt < 0 ? cnt : 0;
 }
 
-int sc_undo_remember(struct sc_undo *undo, const struct sc_place *place, const struct sc_pins *pins)
+int sc_undo_remember(struct sc_undo *undo, const struct sc_place *place, const struct sc_pins *pins,
+		     const struct sc_plan *next)
 {
 	struct sc_plan *plan = &undo->plan;
 	int err;
@@ -82,15 +85,17 @@ int sc_undo_remember(struct sc_undo *undo, const struct sc_place *place, const s
 	err = sc_steering_get_cpus(pins, &plan->cpus);
 	err = err ?: remember_services(plan, pins);
 	err = err ?: remember_spared(plan, pins);
-	err = err ?: remember_lists(plan, pins);
+	err = err ?: remember_lists(plan, pins, next);
 	err = err ?: remember_cookies(plan, pins);
 	err = err ?: remember_limits(plan, pins);
 	err = err ?: sc_tuning_get(place, &undo->tuned);
-	undo->was_attached = true;
-	undo->has_plan = !err;
-	if (err)
-		sc_error("%s: cannot remember how it is: %s; attach without --rollback-after", place->ifname,
-			 err == -E2BIG ? "too many ports are spared" : strerror(-err));
+	undo->was_attached = undo->has_plan = !err;
+	if (err == -E2BIG)
+		sc_error(
+			"%s: more than %d ports are spared, too many to change it; run sidecore-loader screen %s --may-drop PORT",
+			place->ifname, SC_SPARED_MAX, place->ifname);
+	else if (err)
+		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
 	return err;
 }
 

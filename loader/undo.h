@@ -9,7 +9,7 @@
 #include "swap.h"
 
 struct sc_undo {
-	bool was_attached; /* else the way back is to detach */
+	bool was_attached; /* and is remembered; else the way back is to detach */
 	bool has_plan;
 	struct sc_plan plan; /* services, spared ports, CPUs, lists, limits as they were */
 	unsigned int tuned; /* parts that were */
@@ -20,8 +20,9 @@ struct sc_undo {
 void sc_undo_init(struct sc_undo *undo);
 void sc_undo_exit(struct sc_undo *undo);
 
-/* Takes down how an attached interface is now. 0 or -errno. */
-int sc_undo_remember(struct sc_undo *undo, const struct sc_place *place, const struct sc_pins *pins);
+/* Takes down how an attached interface is now, as far as the next plan touches it. Says why it fails. 0 or -errno. */
+int sc_undo_remember(struct sc_undo *undo, const struct sc_place *place, const struct sc_pins *pins,
+		     const struct sc_plan *next);
 
 /* Goes back; *pins are open, and closed where that means to detach. Says why it fails. 0 or -errno. */
 int sc_undo_run(struct sc_undo *undo, const struct sc_place *place, struct sc_pins *pins);

@@ -48,6 +48,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (end == arg || *end || !(options->health_s >= 0 && options->health_s <= health_max_s))
 			sc_usage(state, "--health %s: not a number of seconds from 0 to 5", arg);
 		return 0;
+	case ARGP_KEY_END:
+		if (options->rollback_s && options->target.json)
+			sc_usage(state, "--rollback-after: not with --json");
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}

@@ -150,7 +150,7 @@ BAD = [
     ("interface = " + "x" * 16, 1, "longer"),
     ("dry-run = on", 1, "no such key"),
     ("[steering]\ncpus = 1", 1, "[steering]"),
-    ("".join(f"never-drop = tcp/{port}\n" for port in range(1, 66)), 65, "64 ports"),
+    ("".join(f"never-drop = tcp/{port}\n" for port in range(1, 1026)), 1025, "1024 ports"),
 ]
 
 

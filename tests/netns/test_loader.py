@@ -370,6 +370,22 @@ def test_a_new_service_counts_from_zero(lab):
     assert service(lab, "udp/1")["steered"] == 0
 
 
+def test_attach_in_place_is_whole_or_not_at_all(lab):
+    """What fails in the end, for want of room, has changed nothing in the beginning."""
+    lab.loader("attach", "sv0", "--cpus", "1", "--never-drop", "tcp/22", "--service", "udp/1")
+    lab.loader("service", "add", "sv0", *[f"tcp/{port}" for port in range(1, 256)])
+    lab.loader("deny", "add", "sv0", "192.0.2.0/24")
+    before, listed = attachment(lab), services(lab)
+    (lab.dir / "list").write_text("198.51.100.0/24\n")
+    refused(lab.loader("attach", "sv0", "--cpus", "0-1", "--validity", "on", "--never-drop", "tcp/23", "--service", "udp/1",
+                       "--service", "udp/2", "--deny-file", lab.dir / "list", "--irq", check=False), "sv0", "256")
+    after = attachment(lab)
+    for key in ("program", "modules", "never_drop", "cpus", "irq"):
+        assert after[key] == before[key], key
+    assert services(lab) == listed and lab.loader("deny", "list", "sv0").stdout == "192.0.2.0/24\n"
+    assert after["program"]["id"] == lab.server.xdp_id()
+
+
 def test_service_limit(lab):
     lab.loader("attach", "sv0", "--cpus", "1")
     lab.loader("service", "add", "sv0", *[f"tcp/{port}" for port in range(1, 257)])

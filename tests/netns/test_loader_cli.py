@@ -175,7 +175,6 @@ def test_cpus(lab):
 USAGE = [
     (("completions",), "no shell"),
     (("completions", "tcsh"), "tcsh"),
-    (("attach", "sv0", "--cpus", "1", "--json"), "only with --dry-run"),
     (("cpus", "sv0"), "no list of CPUs"),
     (("cpus", "sv0", "x"), "x: not a list"),
     (("cpus", "sv0", "1", "2"), "2: one list of CPUs"),
@@ -361,7 +360,8 @@ def test_done_as_json(lab):
     lab.server.run("ip", "link", "del", "gone")
     assert told("clean") == {"schema_version": 1, "removed": [gone]}
     assert told("clean") == {"schema_version": 1, "removed": []}
-    attach(lab)
+    (found,) = told("attach", "sv0", "--cpus", "1", "--service", SERVICE, "--irq")["attachments"]
+    assert found["interface"] == "sv0" and found["mode"] == "native" and found["services"][0]["service"] == SERVICE
     assert told("detach", "sv0") == {"schema_version": 1, "interface": "sv0", "detached": True}
     refused(lab.loader("detach", "sv0", "--json", check=False), "not attached")
 

@@ -77,7 +77,7 @@ def test_turned_and_put_back(wide):
     assert (found(wide)["irq"], found(wide)["busy_poll"]) == (True, True)
     assert "NAPI, by threads" in wide.loader("status", "wide").stdout
     # It follows the CPUs. Among several, RPS would move once more what is steered.
-    wide.loader("cpus", "wide", "0-1", "--no-fifo")
+    assert json.loads(wide.loader("cpus", "wide", "0-1", "--no-fifo", "--json").stdout)["cpus"] == [0, 1]
     assert knobs(wide) == (1, [0, 0, 1, 2])
     assert sorted(thread for name, thread in threads().items() if name in ours) == [
         ([0], os.SCHED_OTHER), ([1], os.SCHED_OTHER)]
@@ -142,7 +142,7 @@ def test_without_the_right_to_see_sysfs(wide):
     caps = "-all,+bpf,+net_admin,+perfmon,+sys_nice"
     done = wide.server.run("setpriv", f"--bounding-set={caps}", "--inh-caps=-all", wide.bin("sidecore-loader"), "attach",
                            "wide", "--cpus", "1", "--irq", "--bpffs", wide.bpffs, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 1 and pins(wide) == []
     assert re.search(r"wide: cannot turn interrupts and queues: Operation not permitted; .*plain root", done.stderr)
     assert knobs(wide) == OPERATORS
 

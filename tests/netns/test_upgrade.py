@@ -231,6 +231,9 @@ USAGE = [
     (("upgrade", "sv0", "--rollback-after", "0"), "--rollback-after 0"),
     (("attach", "sv0", "--cpus", "1", "--rollback-after", "x"), "--rollback-after x"),
     (("attach", "sv0", "--cpus", "1", "--rollback-after", "86401"), "1 to 86400"),
+    (("attach", "sv0", "--cpus", "1", "--rollback-after", "9", "--dry-run"), "not with --dry-run"),
+    (("attach", "sv0", "--cpus", "1", "--rollback-after", "9", "--json"), "not with --json"),
+    (("upgrade", "sv0", "--rollback-after", "9", "--json"), "not with --json"),
     (("confirm",), "no interface"),
 ]
 
