@@ -59,6 +59,8 @@ static bool worth_it(struct sc_conn *conn, const struct send *send, bool registe
 		return false;
 	if (conn->zerocopy_mode == SC_ZC_ALWAYS)
 		return true;
+	if (send->job) /* cancelled, it must end though the peer takes nothing: the memory would still be TCP's */
+		return false;
 	if (send->asked < (registered ? LEN_REGISTERED : LEN_OTHER))
 		return false;
 	if (conn->zerocopy_known && !conn->zerocopy_luck.level)

@@ -278,8 +278,8 @@ int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, ui
  * SC_EVENT_SENT says that the memory may be used again. After a send that was copied that is when TCP has the bytes, after one
  * without a copy when the peer has them. SC_ZC_AUTO, the default, sends without a copy from 4 KiB of a registered segment, or 16 KiB
  * of other memory, as long as the kernel then does not copy after all, as it does on loopback and veth. SC_ZC_ALWAYS takes what
- * it is asked from any size, unless the kernel refuses; SC_ZC_NEVER copies. Sends of several pieces are always copied.
- * For sends asked for from now on. -EINVAL not one of the three.
+ * it is asked from any size, unless the kernel refuses; SC_ZC_NEVER copies. Sends of several pieces are always copied, those by jobs
+ * under SC_ZC_AUTO. For sends asked for from now on. -EINVAL not one of the three.
  */
 enum sc_zerocopy { SC_ZC_AUTO, SC_ZC_ALWAYS, SC_ZC_NEVER };
 int sc_conn_set_zerocopy(struct sc_conn *conn, enum sc_zerocopy mode);
