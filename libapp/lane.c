@@ -82,8 +82,12 @@ void sc_lane_conn_put(struct sc_conn *conn)
 
 	lane->high_cnt -= conn->high;
 	conn->gen++;
-	conn->next = lane->conn_free;
-	lane->conn_free = conn;
+	conn->next = NULL;
+	if (lane->conn_resting)
+		lane->conn_resting_last->next = conn;
+	else
+		lane->conn_resting = conn;
+	lane->conn_resting_last = conn;
 }
 
 static int sends_grow(struct lane *lane)
@@ -259,6 +263,15 @@ static void todo_fill(struct lane *lane)
 			sc_lane_todo_add(conn);
 		conn = next;
 	}
+}
+
+void sc_lane_conns_rested(struct lane *lane)
+{
+	if (!lane->conn_resting)
+		return;
+	lane->conn_resting_last->next = lane->conn_free;
+	lane->conn_free = lane->conn_resting;
+	lane->conn_resting = NULL;
 }
 
 void sc_lane_fill(struct lane *lane)

@@ -350,14 +350,23 @@ static void reap(struct sc_session *session, struct sink *sink)
 }
 
 /* Completions that came before the loss are still told, then the loss, once. */
-static int reap_and_tell(struct sc_session *session, struct sink *sink)
+static unsigned int reap_and_tell(struct sc_session *session, struct sink *sink)
 {
 	reap(session, sink);
 	if (!sink->cnt && session->lost && !session->lost_told && sink->max) {
 		session->lost_told = true;
 		sink->events[sink->cnt++] = (struct sc_event){ .type = SC_EVENT_LOST, .result = session->lost };
 	}
-	return (int)sink->cnt;
+	return sink->cnt;
+}
+
+/* Nobody has an event before him, be it one of a connection that is no more. */
+static void conns_rested(struct sc_session *session)
+{
+	if (session->handed || session->store.cnt)
+		return;
+	for (unsigned int i = 0; i < session->lane_cnt; i++)
+		sc_lane_conns_rested(&session->lanes[i]);
 }
 
 int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int max)
@@ -366,11 +375,14 @@ int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int ma
 
 	if (sc_session_stale(session))
 		return sc_session_refuse(session);
+	session->handed = 0;
+	conns_rested(session);
 	if (session->store.cnt)
 		sc_store_take(&session->store, &sink);
 	fill(session);
 	lose(session, session->ops->submit(session));
-	return reap_and_tell(session, &sink);
+	session->handed = reap_and_tell(session, &sink);
+	return (int)session->handed;
 }
 
 static bool lanes_ready(const struct sc_session *session)
@@ -416,6 +428,7 @@ int sc_session_turn(struct sc_session *session, int timeout_ms)
 		session->counters.store_full++;
 		return sc_refuse(-ENOBUFS, "session: too many events wait to be taken: call sc_poll, then wait again");
 	}
+	conns_rested(session);
 	fill(session);
 	if (timeout_ms && !told_without_wait(session))
 		err = session->ops->wait(session, sleep_bound(session, timeout_ms));
@@ -446,11 +459,14 @@ int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int ma
 		}
 		if (session->lost)
 			return sc_session_refuse(session);
+		session->handed = 0;
+		conns_rested(session);
 		fill(session);
 		err = session->ops->wait(session, sleep_bound(session, left));
 		lose(session, err);
-		if (reap_and_tell(session, &sink))
-			return (int)sink.cnt;
+		session->handed = reap_and_tell(session, &sink);
+		if (session->handed)
+			return (int)session->handed;
 		if (err == -EINTR)
 			return err;
 		if (timeout_ms > 0) {

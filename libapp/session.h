@@ -82,6 +82,7 @@ struct sc_session {
 	struct group *group;
 	struct lane *lanes;
 	unsigned int lane_cnt;
+	unsigned int handed; /* events told by the last sc_poll or sc_wait: the caller may be at them still */
 	unsigned int next_lane; /* reaped first in the next poll, so that none starves */
 	unsigned int next_conn_lane; /* of the next connection that is made here, not accepted */
 	int lost; /* 0, or the -errno with which the engine went away; -ESTALE: it is a parent's, see fork.c */

@@ -172,9 +172,10 @@ struct sc_connect_options {
  * its rights; fd is taken over, closed and made blocking, if the call succeeds, and otherwise left as it was but for a local
  * address. Lanes are taken in turn.
  *
- * -EINVAL not an address, or none; -E2BIG options of a newer version; -ENOSPC no room for a connection; -ENOMEM the arena is
- * full; -EPROTOTYPE, -ENOTSOCK fd is no stream socket; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES the local address, as bind; a
- * unix socket's own at once: -ENOENT, -ECONNREFUSED, -EACCES, -EAGAIN (its backlog is full); -EOWNERDEAD the engine is gone.
+ * -EINVAL not an address, or none; -E2BIG options of a newer version; -ENOSPC no room for a connection: one that was closed makes
+ * room at the next sc_poll or sc_wait; -ENOMEM the arena is full; -EPROTOTYPE, -ENOTSOCK fd is no stream socket; -EADDRINUSE,
+ * -EADDRNOTAVAIL, -EACCES the local address, as bind; a unix socket's own at once: -ENOENT, -ECONNREFUSED, -EACCES, -EAGAIN (its
+ * backlog is full); -EOWNERDEAD the engine is gone.
  */
 int sc_connect(struct sc_session *session, const struct sc_connect_options *options, struct sc_conn **ret_conn);
 

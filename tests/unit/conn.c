@@ -399,6 +399,29 @@ static struct sc_conn *connecting(struct fake *fake, struct io_uring_sqe *ret_ti
 	return conn;
 }
 
+/* The caller may connect while it goes through events of a connection that is no more: the pointer must mean that one still. */
+static void test_ended_rests(void **state)
+{
+	struct fake *fake = *state;
+	struct sc_connect_options opt = SC_CONNECT_OPTIONS_INIT;
+	struct io_uring_sqe recv, close;
+	struct sc_conn *ended = accepted(fake, &recv), *conn;
+
+	answer(fake, recv.user_data, 0, 0);
+	sc_close(ended, 0);
+	close = must_ask(fake, IORING_OP_CLOSE);
+	answer(fake, close.user_data, 0, 0);
+	must_tell(fake, 1, SC_EVENT_CLOSED, 0);
+	opt.address = "192.0.2.1";
+	opt.port = 80;
+	assert_int_equal(sc_connect(&fake->session, &opt, &conn), 0);
+	assert_ptr_not_equal(conn, ended);
+	(void)asked(fake);
+	assert_null(fake->lane.conn_resting);
+	assert_int_equal(sc_connect(&fake->session, &opt, &conn), 0);
+	assert_ptr_equal(conn, ended);
+}
+
 static void arena_is_empty(struct fake *fake)
 {
 	void *all = sc_arena_alloc(&fake->session.arena, ARENA);
@@ -558,6 +581,7 @@ int main(void)
 		TEST(test_reset_met_by_a_send),
 		TEST(test_shutdown_after_sends),
 		TEST(test_close_waits_for_shutdown),
+		TEST(test_ended_rests),
 		TEST(test_close_waits_for_all),
 		TEST(test_closed_is_told_last),
 		TEST(test_closed_is_told_last_one_at_a_time),
