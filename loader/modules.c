@@ -17,12 +17,9 @@ enum {
 };
 
 const struct sc_module_name sc_module_names[] = {
-	{ "validity", SC_MODULE_VALIDITY },
-	{ "lists", SC_MODULE_LISTS | SC_MODULE_HOSTS },
-	{ "cookies", SC_MODULE_COOKIES },
-	{ "limits", SC_MODULE_LIMITS },
-	{ "samples", SC_MODULE_SAMPLES },
-	{ 0 },
+	{ "validity", SC_MODULE_VALIDITY }, { "lists", SC_MODULE_LISTS | SC_MODULE_HOSTS },
+	{ "cookies", SC_MODULE_COOKIES },   { "limits", SC_MODULE_LIMITS },
+	{ "samples", SC_MODULE_SAMPLES },   { 0 },
 };
 
 /* *ret_modules if the map is that of the constants, -ENOENT: it is another. */

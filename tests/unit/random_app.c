@@ -25,7 +25,7 @@ struct app {
 	char address[INET_ADDRSTRLEN];
 	int epoll_fd;
 	unsigned int close_rate; /* per thousand operations */
-	unsigned int release_rate, connect_rate;
+	unsigned int release_rate, connect_rate, job_rate;
 	unsigned int len_shift;
 	void *spare[SPARE_MAX]; /* allocated and not sent from */
 	unsigned int pieces[ARENA_ORDERS];
@@ -47,10 +47,11 @@ static void order_done(struct app *app, struct link *link, struct order *order, 
 
 	app->tally->ops++;
 	EXPECT(!ended || err == -EPIPE, "connection %u: a send after its end was answered %d", link->id, err);
+	/* a send or connect that failed may not have been told yet */
 	if (!ended && err == -EPIPE && link->first)
 		link->doomed = true;
-	EXPECT(ended || !err || err == -ENOMEM || link->doomed, "connection %u: a send was refused: %s", link->id,
-	       strerror(-err));
+	EXPECT(ended || !err || err == -ENOMEM || link->doomed || (err == -EPIPE && link->connecting),
+	       "connection %u: a send was refused: %s", link->id, strerror(-err));
 	/* a lane has 1024 sends and some for each connection */
 	EXPECT(err != -ENOMEM || app->model.order_cnt >= ORDERS_MAX, "a send was refused when %u were under way",
 	       app->model.order_cnt);
@@ -118,8 +119,12 @@ static void send_own(struct app *app, struct link *link)
 		left -= iov[cnt++].iov_len;
 	}
 	iov[cnt++] = (struct iovec){ at, left };
-	order_done(app, link, order,
-		   cnt == 1 ? sc_send(link->conn, at, left, order->tag) : sc_sendv(link->conn, iov, cnt, order->tag));
+	if (cnt > 1)
+		order_done(app, link, order, sc_sendv(link->conn, iov, cnt, order->tag));
+	else if (rng_chance(&app->model.rng, 500))
+		order_done(app, link, order, sc_send(link->conn, at, left, order->tag));
+	else
+		order_done(app, link, order, sc_async_send(link->conn, at, left, &order->job));
 }
 
 /* A part of a received buffer straight from it, together with its header. */
@@ -163,7 +168,7 @@ static void send_wrong(struct app *app, struct link *link)
 	static char outside[64];
 	struct iovec iov[SEND_PIECES + 1] = { { outside, 1 } };
 
-	if (sends_ended(link))
+	if (sends_ended(link) || link->first || link->connecting) /* a failure may not have been told yet */
 		return;
 	app->tally->ops += 3;
 	EXPECT(sc_send(link->conn, outside, sizeof(outside), 0) == -EFAULT, "a send from outside was not refused");
@@ -203,24 +208,102 @@ static void op_release(struct app *app)
 	app->tally->ops++;
 }
 
+/* A receive by a job, into memory of any kind. */
+static void receive_ask(struct app *app, struct link *link)
+{
+	int err;
+
+	link->recv_len = rng_len(&app->model.rng, 16);
+	link->recv_all = rng_chance(&app->model.rng, 300);
+	link->recv_cancelled = false;
+	link->recv_buf = malloc(link->recv_len);
+	EXPECT(link->recv_buf, "out of memory");
+	err = sc_async_recv(link->conn, link->recv_buf, link->recv_len, link->recv_all ? SC_RECV_ALL : 0,
+			    &link->recv_job);
+	EXPECT(err == (link->closing ? -EPIPE : 0) || err == -ENOMEM, "connection %u: a receive was refused: %s",
+	       link->id, strerror(-err));
+	link->by_jobs |= !err;
+	if (err) {
+		link->recv_job = NULL;
+		free(link->recv_buf);
+	}
+}
+
+static void receive_now(struct app *app, struct link *link)
+{
+	char bytes[5000];
+	ssize_t got = sc_sync_recv(link->conn, bytes, 1 + rng_below(&app->model.rng, sizeof(bytes)), 0,
+				   (int)rng_below(&app->model.rng, NAP_MS));
+
+	EXPECT(!link->closing || got == -EPIPE || got == -ENOMEM, "connection %u: received %zd after sc_close",
+	       link->id, got);
+	link->by_jobs |= !link->closing && got != -ENOMEM;
+	if (!link->closing && got != -ENOMEM && got != -ETIMEDOUT)
+		model_read(&app->model, link, bytes, got);
+}
+
+static void receive_by_events(struct link *link)
+{
+	int err = sc_conn_set_recv_mode(link->conn, SC_RECV_BY_EVENTS);
+
+	if (link->closing)
+		EXPECT(err == -EPIPE, "connection %u: %d for its mode after sc_close", link->id, err);
+	else if (link->recv_job)
+		EXPECT(err == -EBUSY, "connection %u: %d for its mode while a receive waits", link->id, err);
+	else
+		EXPECT(!err || err == -ENOBUFS, "connection %u: its mode: %s", link->id, strerror(-err));
+	link->by_jobs &= err;
+}
+
+static void op_receive(struct app *app, struct link *link)
+{
+	unsigned int what = rng_below(&app->model.rng, 10);
+
+	app->tally->ops++;
+	model_settle(&app->model); /* a receive that has ended does not wait */
+	if (what < 2 && link->recv_job) {
+		sc_job_cancel(link->recv_job);
+		link->recv_cancelled = true;
+	} else if (what < 4) {
+		if (!link->ended && !link->broken)
+			receive_by_events(link);
+	} else if (!link->recv_job && !link->ended && !link->broken) {
+		what < 5 ? receive_now(app, link) : receive_ask(app, link);
+	}
+}
+
+static void op_cancel(struct app *app, struct link *link)
+{
+	struct order *order = link->first;
+
+	for (unsigned int i = rng_below(&app->model.rng, 4); order && i; i--)
+		order = order->next;
+	if (!order || !order->job)
+		return;
+	app->tally->ops++;
+	sc_job_cancel(order->job);
+	order->cancelled = true;
+}
+
 static void op_close(struct app *app, struct link *link)
 {
-	unsigned int what = rng_below(&app->model.rng, 3);
+	unsigned int what = rng_below(&app->model.rng, 4);
 
 	app->tally->ops++;
 	if (!what) {
 		bool ended = sends_ended(link);
 		int err = sc_shutdown(link->conn);
 
-		EXPECT(err == (ended ? -EPIPE : 0), "connection %u: sc_shutdown answered %d", link->id, err);
+		EXPECT(err == (ended ? -EPIPE : 0) || (err == -EPIPE && (link->first || link->connecting)),
+		       "connection %u: sc_shutdown answered %d", link->id, err);
 		link->shut = true;
 		return;
 	}
-	sc_close(link->conn, what == 1 ? 0 : SC_CLOSE_NOW);
+	sc_close(link->conn, what == 1 ? 0 : what == 2 ? SC_CLOSE_NOW : SC_CLOSE_RESET);
 	if (!link->closing)
 		link->closing_batch = app->model.batch;
 	link->closing = true;
-	link->close_now |= what == 2;
+	link->close_now |= what >= 2;
 }
 
 static void op_alloc(struct app *app)
@@ -284,8 +367,9 @@ static void op_segment(struct app *app, unsigned int i)
 	app->tally->ops++;
 	if (*segment) {
 		err = sc_deregister_mem(*segment);
-		EXPECT(err == (orders ? -EBUSY : 0), "a segment with %u sends under way: taking it away answered %d",
-		       orders, err);
+		/* a send may have ended, and its event be kept or its job not be asked after */
+		EXPECT(!err || (orders && err == -EBUSY),
+		       "a segment with %u sends under way: taking it away answered %d", orders, err);
 		if (!err)
 			*segment = NULL;
 		return;
@@ -322,6 +406,10 @@ static void op_any(struct app *app)
 		op_connect(app);
 	else if (link && rng_chance(rng, app->close_rate))
 		op_close(app, link);
+	else if (link && (link->by_jobs ? rng_chance(rng, 200) : rng_chance(rng, app->job_rate)))
+		op_receive(app, link);
+	else if (link && rng_chance(rng, 5))
+		op_cancel(app, link);
 	else if (link && (!sends_ended(link) || rng_chance(rng, 50)))
 		op_send(app, link);
 }
@@ -370,6 +458,7 @@ static void events_take(struct app *app)
 	model_batch(&app->model);
 	for (int i = 0; i < cnt; i++)
 		model_event(&app->model, &events[i]);
+	model_settle(&app->model);
 	stall_check(app, cnt > 0);
 }
 
@@ -419,6 +508,7 @@ static void options_draw(struct app *app, enum sc_engine engine)
 	app->close_rate = 1 + rng_below(rng, 8);
 	app->release_rate = 300 + rng_below(rng, 400);
 	app->connect_rate = rng_below(rng, 3);
+	app->job_rate = rng_below(rng, 3);
 	app->len_shift = rng_below(rng, 4) ? 8 + rng_below(rng, 4) : 18;
 	app->crowd.live_max = 1 + rng_below(rng, CROWD_LIVE_MAX);
 	app->crowd.chunk_shift = 8 + rng_below(rng, 9);
@@ -487,6 +577,8 @@ static void lane_check(struct lane *lane, enum sc_engine engine)
 	EXPECT(!lane->bufs_held, "%u receive buffers were not given back", lane->bufs_held);
 	EXPECT(!lane->todo_head && !lane->done_head, "something is still to be done");
 	for (struct sc_conn *conn = lane->conn_free; conn; conn = conn->next)
+		free_cnt++;
+	for (struct sc_conn *conn = lane->conn_resting; conn; conn = conn->next)
 		free_cnt++;
 	EXPECT(free_cnt == lane->conns_fresh, "%u of %u connections are free", free_cnt, lane->conns_fresh);
 	free_cnt = 0;

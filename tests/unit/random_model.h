@@ -13,6 +13,8 @@ enum { MODEL_SEGMENTS = 3 };
 struct order {
 	struct order *next;
 	uint64_t tag;
+	struct sc_job *job; /* that tells its end, or NULL: an event does */
+	bool cancelled; /* the job */
 	size_t len;
 	void *mem; /* of the arena, or NULL */
 	struct sc_segment **segment; /* that it is sent from, or NULL */
@@ -35,11 +37,17 @@ struct link {
 	uint32_t id; /* its place in the model + 1 */
 	uint32_t peer_id; /* the stream's first bytes */
 	uint64_t received, asked, sent;
+	bool by_jobs; /* it receives so */
+	struct sc_job *recv_job; /* that waits, or has ended unasked; NULL: none */
+	char *recv_buf;
+	size_t recv_len;
+	bool recv_all, recv_cancelled, read_last;
 	struct order *first, *last;
 	bool connecting; /* made here, outcome not told */
 	bool shut, closing, close_now;
 	bool closed, ended, broken, send_failed;
 	bool doomed; /* a send was refused for an earlier one whose failure is still to be told */
+	bool cut; /* in the middle of a send, by the cancelling of its job */
 	unsigned int closing_batch; /* events of this one may still come after sc_close */
 	unsigned int live_idx;
 };
@@ -70,6 +78,11 @@ void random_fail(const char *format, ...) __attribute__((format(printf, 1, 2), n
 /* Before the events of one sc_poll or sc_wait. */
 void model_batch(struct model *model);
 void model_event(struct model *model, const struct sc_event *event);
+
+/* Asks after all jobs. */
+void model_settle(struct model *model);
+/* A receive of the connection's by a job, or a synchronous one, has ended so. */
+void model_read(struct model *model, struct link *link, const char *data, ssize_t result);
 
 /* sc_connect has made this connection. */
 void model_connecting(struct model *model, struct sc_conn *conn);
