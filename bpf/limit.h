@@ -40,7 +40,7 @@ static __always_inline bool take_own(__u64 *full_at, const struct sc_rate *rate,
 
 /*
  * A bucket that other CPUs draw from at the same time. Only packets that pass write, so the limit itself bounds how often the
- * line moves between them.
+ * line moves between them. One word, and nothing else is ordered by it.
  */
 static __always_inline bool take_shared(__u64 *full_at, const struct sc_rate *rate, __u64 now)
 {

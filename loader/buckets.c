@@ -139,7 +139,7 @@ const char *sc_limit_format(const struct sc_limit_entry *entry, char buf[SC_LIMI
 	return buf;
 }
 
-json_t *sc_limit_json(const struct sc_limit_entry *entry)
+static json_t *entry_json(const struct sc_limit_entry *entry)
 {
 	char spec[SC_SPEC_LEN], unit[2] = { period_unit(&entry->rate) };
 
@@ -147,6 +147,16 @@ json_t *sc_limit_json(const struct sc_limit_entry *entry)
 			 entry->all ? NULL : sc_spec_format(&entry->spec, spec), "per_source",
 			 !(entry->kind & SC_LIMIT_TOTAL_BIT), "syn", !!(entry->kind & SC_LIMIT_SYN), "rate",
 			 (json_int_t)entry->rate.cnt, "per", unit, "burst", (json_int_t)entry->rate.burst);
+}
+
+json_t *sc_limits_json(const struct sc_limit_entry *entries, int cnt)
+{
+	json_t *list = json_array();
+	int i;
+
+	for (i = 0; i < cnt; i++)
+		json_array_append_new(list, entry_json(&entries[i]));
+	return list;
 }
 
 bool sc_limit_is_same(const struct sc_limit_entry *left, const struct sc_limit_entry *right)
@@ -215,9 +225,13 @@ int sc_limits_set(const struct sc_pins *pins, const struct sc_limit_entry *entry
 		err = make_sources(pins);
 	if (err)
 		return err;
-	limits.kinds |= 1U << entry->kind;
+	/* Packets meet it before or after, not half of it: a row is copied while programs read. */
+	limits.kinds &= ~(1U << entry->kind);
+	err = write_row(pins, row, &limits);
 	limits.rates[entry->kind] = entry->rate;
-	return write_row(pins, row, &limits);
+	err = err ?: write_row(pins, row, &limits);
+	limits.kinds |= 1U << entry->kind;
+	return err ?: write_row(pins, row, &limits);
 }
 
 int sc_limits_del(const struct sc_pins *pins, const struct sc_limit_entry *entry)

@@ -46,8 +46,8 @@ const char *sc_limit_parse(const char *text, struct sc_limit_entry *ret_entry);
 /* Writes "tcp/8080: 30 SYNs per source/m, burst 10"; returns buf. */
 const char *sc_limit_format(const struct sc_limit_entry *entry, char buf[SC_LIMIT_LEN]);
 
-/* The same as an object. */
-json_t *sc_limit_json(const struct sc_limit_entry *entry);
+/* All as a list of objects. */
+json_t *sc_limits_json(const struct sc_limit_entry *entries, int cnt);
 
 /* Whether both limit the same packets of the same service. */
 bool sc_limit_is_same(const struct sc_limit_entry *left, const struct sc_limit_entry *right);

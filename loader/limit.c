@@ -201,13 +201,8 @@ static int limit_del(int argc, char **argv)
 
 static int print_json(const struct sc_place *place, const struct sc_limit_entry *entries, int cnt)
 {
-	json_t *list = json_array();
-	int i;
-
-	for (i = 0; i < cnt; i++)
-		json_array_append_new(list, sc_limit_json(&entries[i]));
 	return sc_report_print(json_pack("{s:i, s:s, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface",
-					 place->ifname, "limits", list));
+					 place->ifname, "limits", sc_limits_json(entries, cnt)));
 }
 
 static void print_text(const struct sc_limit_entry *entries, int cnt)

@@ -123,6 +123,14 @@ static int read_services(struct sc_report *report, const struct sc_pins *pins, i
 	return err;
 }
 
+static int read_limits(struct sc_report *report, const struct sc_pins *pins)
+{
+	int cnt = sc_limits_list(pins, report->limits);
+
+	report->limit_cnt = cnt < 0 ? 0 : cnt;
+	return cnt < 0 ? cnt : 0;
+}
+
 int sc_report_init(struct sc_report *report, const struct sc_place *place, const struct sc_pins *pins)
 {
 	int cpu_cnt = libbpf_num_possible_cpus(), err;
@@ -134,6 +142,7 @@ int sc_report_init(struct sc_report *report, const struct sc_place *place, const
 	err = read_program(report, pins);
 	err = err ?: read_cpus(report, pins);
 	err = err ?: sc_cookies_read(pins, &report->cookies);
+	err = err ?: read_limits(report, pins);
 	err = err ?: read_changes(report, pins);
 	err = err ?: read_counters(report, pins, cpu_cnt);
 	err = err ?: read_services(report, pins, cpu_cnt);

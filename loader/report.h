@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <sched.h>
 
+#include "buckets.h"
 #include "cookies.h"
 #include "device.h"
 #include "pins.h"
@@ -37,6 +38,8 @@ struct sc_report {
 	cpu_set_t cpus; /* dedicated */
 	unsigned int slots[CPU_SETSIZE]; /* of the indirection table, by CPU */
 	struct sc_cookies cookies;
+	int limit_cnt;
+	struct sc_limit_entry limits[SC_LIMITS_MAX];
 	__u64 counters[SC_REASON_CNT];
 	int service_cnt;
 	struct sc_service_report *services;

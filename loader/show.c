@@ -84,8 +84,8 @@ static void show_services(const struct sc_report *report)
 
 void sc_report_text(const struct sc_report *report)
 {
-	char tag[2 * sizeof(report->program_tag) + 1];
-	int reason;
+	char tag[2 * sizeof(report->program_tag) + 1], limit[SC_LIMIT_LEN];
+	int i, reason;
 
 	format_tag(report, tag);
 	printf("%s: %s mode, program %s id %u tag %s\n", report->place->ifname, sc_mode_name(report->mode),
@@ -98,6 +98,8 @@ void sc_report_text(const struct sc_report *report)
 		printf("  ");
 		sc_cookies_text(&report->cookies);
 	}
+	for (i = 0; i < report->limit_cnt; i++)
+		printf("  limit %s\n", sc_limit_format(&report->limits[i], limit));
 	show_services(report);
 	printf("  %-16s %12s\n", "verdict", "packets");
 	for (reason = 0; reason < SC_REASON_CNT; reason++)
@@ -176,14 +178,14 @@ json_t *sc_report_json(const struct sc_report *report)
 	for (i = 0; i < SC_REASON_CNT; i++)
 		json_object_set_new(counters, sc_reason_name(i), json_integer(report->counters[i]));
 	format_tag(report, tag);
-	return json_pack("{s:s, s:i, s:I, s:s, s:{s:s, s:I, s:s}, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:i, s:I, s:s, s:{s:s, s:I, s:s}, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o}",
 			 "interface", report->place->ifname, "ifindex", report->place->ifindex, "netns",
 			 (json_int_t)report->place->netns, "mode", sc_mode_name(report->mode), "program", "name",
 			 report->program_name, "id", (json_int_t)report->program_id, "tag", tag, "modules",
 			 modules_json(report), "never_drop", spared_json(report), "unconfirmed_s", pending_json(report),
 			 "irq", !!(report->tuned & SC_TUNED_IRQ), "busy_poll", !!(report->tuned & SC_TUNED_BUSY_POLL),
-			 "cpus", cpus_json(report), "syn", sc_cookies_json(&report->cookies), "services", services,
-			 "counters", counters);
+			 "cpus", cpus_json(report), "syn", sc_cookies_json(&report->cookies), "limits",
+			 sc_limits_json(report->limits, report->limit_cnt), "services", services, "counters", counters);
 }
 
 int sc_report_print(json_t *root)

@@ -105,16 +105,6 @@ static json_t *list_json(const struct sc_plan *plan, enum sc_list list)
 	return plan->has_list[list] ? json_integer(plan->lists[list].cnt) : json_null();
 }
 
-static json_t *limits_json(const struct sc_plan *plan)
-{
-	json_t *list = json_array();
-	int i;
-
-	for (i = 0; i < plan->limit_cnt; i++)
-		json_array_append_new(list, sc_limit_json(&plan->limits[i]));
-	return list;
-}
-
 static int show_json(const struct outcome *outcome)
 {
 	const struct sc_plan *plan = outcome->plan;
@@ -131,8 +121,8 @@ static int show_json(const struct outcome *outcome)
 			 specs_json(plan->spared, plan->spared_cnt), "validity", wish_json(plan->validity), "irq",
 			 wish_json(plan->irq), "busy_poll", wish_json(plan->busy_poll), "syn",
 			 plan->syn == SC_WISH_NONE ? json_null() : sc_cookies_json(&plan->cookies), "limits",
-			 limits_json(plan), "deny_prefixes", list_json(plan, SC_LIST_DENY), "allow_prefixes",
-			 list_json(plan, SC_LIST_ALLOW), "programs", programs_json(outcome));
+			 sc_limits_json(plan->limits, plan->limit_cnt), "deny_prefixes", list_json(plan, SC_LIST_DENY),
+			 "allow_prefixes", list_json(plan, SC_LIST_ALLOW), "programs", programs_json(outcome));
 	return sc_report_print(root);
 }
 

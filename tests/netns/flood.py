@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """
 Sends SYNs of sources that do not exist, at an even pace for a bounded time. argv: device, destination MAC, destination address,
-port, SYNs per second, seconds; --ack sends ACKs instead. Prints how many it sent.
+port, SYNs per second, seconds; --ack sends ACKs instead. Prints how many went out.
 """
 
-import contextlib
+import errno
 import random
 import socket
 import struct
@@ -40,8 +40,13 @@ def packet(target, port, flags, rng):
 
 
 def send(sender, frame):
-    with contextlib.suppress(OSError):  # ENOBUFS: the device's queue is full: one less of many
-        sender.send(frame)
+    """Whether the device took it: its queue may be full."""
+    try:
+        return sender.send(frame) == len(frame)
+    except OSError as error:
+        if error.errno != errno.ENOBUFS:
+            raise
+        return False
 
 
 def main():
@@ -54,13 +59,13 @@ def main():
     link = bytes.fromhex(mac.replace(":", "")) + sender.getsockname()[4]
     frames = [link + packet(target, int(port), flags, rng) for _ in range(FRAMES)]
     print("ready", flush=True)
-    start, sent = time.monotonic(), 0
+    start, tried, sent = time.monotonic(), 0, 0
     while (elapsed := time.monotonic() - start) < float(seconds):
         due = int(elapsed * int(rate))
-        for i in range(sent, min(due, sent + 512)):
-            send(sender, frames[i % FRAMES])
-        sent = min(due, sent + 512)
-        if sent == due:
+        for i in range(tried, min(due, tried + 128)):
+            sent += send(sender, frames[i % FRAMES])
+        tried = min(due, tried + 128)
+        if tried == due:
             time.sleep(0.001)
     print(sent, flush=True)
 

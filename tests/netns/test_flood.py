@@ -112,7 +112,7 @@ def test_clients_connect_through_a_flood(lab, mode, family):
     found = counters(lab)
     # What clients sent right behind their ACK was let through, and nearly all of the flood was answered.
     assert found["bad_cookie"] == 0
-    assert found["cookie"] > 0.5 * total
+    assert found["cookie"] > 0.8 * total
     # It ends by itself; connections made in the flood were ordinary ones, and so are those made now.
     assert wait_until(lambda: not syn(lab)["flooded_cpus"], 10)
     before = counters(lab)["cookie"]
