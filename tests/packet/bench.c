@@ -339,6 +339,24 @@ __u64 bench_counter(enum sc_reason reason)
 	return sum;
 }
 
+enum sc_reason bench_reason(enum bench_program program, const void *bytes, int len, int *ret_verdict)
+{
+	__u64 before[SC_REASON_CNT], counted = 0, now;
+	int i, reason = 0;
+
+	for (i = 0; i < SC_REASON_CNT; i++)
+		before[i] = bench_counter(i);
+	*ret_verdict = bench_run(program, bytes, len);
+	for (i = 0; i < SC_REASON_CNT; i++) {
+		now = bench_counter(i);
+		counted += now - before[i];
+		if (now > before[i])
+			reason = i;
+	}
+	assert_int_equal(counted, 1);
+	return reason;
+}
+
 void bench_expect(enum bench_program program, const void *bytes, int len, int verdict, enum sc_reason reason)
 {
 	__u64 before[SC_REASON_CNT];

@@ -73,6 +73,9 @@ int bench_repeat(enum bench_program program, const struct frame *frame, int time
 /* A counter, summed. */
 __u64 bench_counter(enum sc_reason reason);
 
+/* Runs; the one reason that was counted, once. */
+enum sc_reason bench_reason(enum bench_program program, const void *bytes, int len, int *ret_verdict);
+
 /* Counters of a service, summed. */
 struct sc_service_count bench_service_count(__u32 row);
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-tests += packet_steer packet_screen packet_cookie packet_limit
+tests += packet_steer packet_screen packet_cookie packet_limit packet_sweep packet_budget
 packet_steer_src := tests/packet/steer.c tests/packet/frame.c tests/packet/bench.c
 packet_steer_bpf := steer
 packet_steer_libs := -lbpf
@@ -12,3 +12,9 @@ packet_cookie_libs := -lbpf
 packet_limit_src := tests/packet/limit.c tests/packet/frame.c tests/packet/bench.c
 packet_limit_bpf := steer
 packet_limit_libs := -lbpf -lpthread
+packet_sweep_src := tests/packet/sweep.c tests/packet/frame.c tests/packet/bench.c
+packet_sweep_bpf := steer
+packet_sweep_libs := -lbpf
+packet_budget_src := tests/packet/budget.c
+packet_budget_bpf := steer
+packet_budget_libs := -lbpf
