@@ -33,6 +33,12 @@ static void prep_shutdown(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	sc_lane_use_file(conn->lane, sqe);
 }
 
+static void prep_shutdown_recv(struct sc_conn *conn, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_shutdown(sqe, conn->file, SHUT_RD);
+	sc_lane_use_file(conn->lane, sqe);
+}
+
 /* One that finds no victim is ignored in sc_conn_complete. */
 static void prep_cancel(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
@@ -67,8 +73,8 @@ static void prep_close(struct sc_conn *conn, struct io_uring_sqe *sqe)
 }
 
 static void (*const prepare[])(struct sc_conn *, struct io_uring_sqe *) = {
-	prep_accept,	  sc_connect_timeout_prep, sc_connect_prep, sc_recv_prep, sc_send_prep,
-	sc_udp_send_prep, prep_shutdown,	   prep_cancel,	    prep_reset,	  prep_close,
+	prep_accept,   sc_connect_timeout_prep, sc_connect_prep, sc_recv_prep, sc_send_prep, sc_udp_send_prep,
+	prep_shutdown, prep_shutdown_recv,	prep_cancel,	 prep_reset,   prep_close,
 };
 static const uint16_t untracked = OP_CANCEL;
 
@@ -154,8 +160,8 @@ void sc_conn_broke(struct sc_conn *conn)
  */
 void sc_conn_close_step(struct sc_conn *conn)
 {
-	if (!conn->closing || conn->close_asked || conn->send_head || (conn->want | conn->inflight) & OP_SHUTDOWN ||
-	    (conn->datagram && sc_udp_busy(conn)))
+	if (!conn->closing || conn->close_asked || conn->send_head ||
+	    (conn->want | conn->inflight) & (OP_SHUTDOWN | OP_SHUTDOWN_RECV) || (conn->datagram && sc_udp_busy(conn)))
 		return;
 	if (conn->held_tail) {
 		sc_zerocopy_end(conn);
@@ -240,6 +246,7 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 			sc_send_complete(conn, cqe->res, sink);
 		break;
 	case OP_SHUTDOWN:
+	case OP_SHUTDOWN_RECV:
 		sc_conn_close_step(conn);
 		break;
 	case OP_SENDTO:

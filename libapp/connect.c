@@ -73,6 +73,8 @@ static void connect_succeed(struct sc_conn *conn)
 {
 	conn->lane->session->counters.connected++;
 	sc_recv_next(conn);
+	if (conn->recv_shut)
+		sc_conn_want(conn, OP_SHUTDOWN_RECV);
 	if (conn->send_head)
 		sc_conn_want(conn, OP_SEND);
 	else if (conn->shut && !conn->closing)

@@ -26,9 +26,10 @@ enum conn_op {
 	OP_SEND = 1U << 4,
 	OP_SENDTO = 1U << 5, /* datagrams, each a request of its own */
 	OP_SHUTDOWN = 1U << 6,
-	OP_CANCEL = 1U << 7, /* of the operations in sc_conn.cancel, one request each */
-	OP_RESET = 1U << 8, /* after the cancels, before the close */
-	OP_CLOSE = 1U << 9,
+	OP_SHUTDOWN_RECV = 1U << 7,
+	OP_CANCEL = 1U << 8, /* of the operations in sc_conn.cancel, one request each */
+	OP_RESET = 1U << 9, /* after the cancels, before the close */
+	OP_CLOSE = 1U << 10,
 };
 enum { OPS_MAX = 16 };
 
@@ -146,6 +147,7 @@ struct sc_conn {
 	bool send_broke : 1; /* a send failed or stopped short: the kernel has told us of a reset, maybe */
 	bool broken : 1; /* counted as such */
 	bool shut : 1; /* sc_shutdown */
+	bool recv_shut : 1; /* sc_shutdown_recv */
 	bool closing : 1; /* sc_close */
 	bool close_now : 1; /* SC_CLOSE_NOW: a short send is not gone on with */
 	bool close_asked : 1; /* CLOSE wanted, in flight or done */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "inbox.h"
+#include "reason.h"
 #include "session.h"
 #include "udp.h"
 
@@ -63,7 +64,7 @@ static void recv_data(struct sc_conn *conn, void *data, size_t len, struct sink 
 	struct sc_event *event;
 	bool held = true; /* until the caller gives it back */
 
-	if (conn->closing) {
+	if (conn->closing || conn->recv_shut) {
 		sc_lane_buf_put(conn->lane, data);
 		return;
 	}
@@ -90,7 +91,7 @@ static void recv_end(struct sc_conn *conn, int res, struct sink *sink)
 		conn->lane->recv_limit = 0;
 		return;
 	}
-	if (res == -ENOBUFS || res == -ECANCELED || conn->closing)
+	if (res == -ENOBUFS || res == -ECANCELED || conn->closing || conn->recv_shut)
 		return;
 	conn->recv_ended = true;
 	/* A reset is told once: a send that met it leaves the receiver what looks like an orderly end. */
@@ -143,4 +144,26 @@ void sc_release(struct sc_conn *conn, void *data)
 		return;
 	sc_recv_give_back(conn, data);
 	sc_conn_recycle(conn);
+}
+
+int sc_shutdown_recv(struct sc_conn *conn)
+{
+	if (conn->lane->session->lost)
+		return sc_session_refuse(conn->lane->session);
+	if (conn->closing)
+		return sc_refuse(-EPIPE, "connection: being closed: it receives nothing more");
+	if (conn->datagram)
+		return sc_refuse(-ENOTCONN, "shutdown: a datagram socket has no end of stream: close it");
+	if (conn->recv_shut)
+		return 0;
+	conn->recv_shut = true;
+	if (conn->inbox && !conn->recv_ended)
+		sc_inbox_end(conn, 0);
+	conn->recv_ended = true;
+	conn->want &= (uint16_t)~OP_RECV;
+	if (conn->inflight & OP_RECV)
+		sc_conn_cancel(conn, OP_RECV);
+	if (!conn->connecting)
+		sc_conn_want(conn, OP_SHUTDOWN_RECV);
+	return 0;
 }

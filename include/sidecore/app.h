@@ -297,6 +297,14 @@ int sc_conn_set_priority(struct sc_conn *conn, enum sc_priority priority);
 int sc_shutdown(struct sc_conn *conn);
 
 /*
+ * Ends the receiving direction: no SC_EVENT_RECV or SC_EVENT_ERROR comes any more, what has come and was not told is dropped, jobs
+ * that wait to receive end as at the end of the stream. What is sent goes out as ever. The peer of a unix socket sees EPIPE;
+ * TCP does not tell its peer, who may send as long as there is room. -EPIPE after sc_close; -ENOTCONN a datagram socket;
+ * -EOWNERDEAD the engine is gone.
+ */
+int sc_shutdown_recv(struct sc_conn *conn);
+
+/*
  * Closes after what was asked to be sent has gone out; with SC_CLOSE_NOW drops what has not (their SENT events tell
  * -ECANCELED). SC_CLOSE_RESET is SC_CLOSE_NOW, and TCP drops what it has not sent either and resets the peer. No more RECV
  * events come. Ends with SC_EVENT_CLOSED. May be called again until then, to close now after all.

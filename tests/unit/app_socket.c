@@ -55,6 +55,14 @@ static unsigned int descriptors(void)
 	return cnt;
 }
 
+/* Connections that the server has, in a moment without news. */
+static unsigned int settled(struct server *server)
+{
+	while (turn(server, 30) > 0)
+		;
+	return server->accepted - server->closed;
+}
+
 static void test_options_and_names(void **state)
 {
 	struct sc_options options = SC_OPTIONS_INIT;
@@ -251,15 +259,57 @@ static void test_half_close(void **state)
 	sc_close_session(server.session);
 }
 
-/* --- accepting --- */
-
-/* Connections that the server has, in a moment without news. */
-static unsigned int settled(struct server *server)
+/* Receiving ends, sending goes on; on a unix socket the peer sees it. */
+static void test_shutdown_recv(void **state)
 {
-	while (turn(server, 30) > 0)
-		;
-	return server->accepted - server->closed;
+	struct sc_connect_options opt = SC_CONNECT_OPTIONS_INIT;
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct server server;
+	struct sc_conn *conn;
+	char *mem, text[5];
+	int fd, pair[2];
+
+	(void)state;
+	server_open(&server, &options, keep);
+	mem = sc_alloc(server.session, 5);
+	memcpy(mem, "hello", 5);
+	fd = plain_connect(&server);
+	assert_true(peer_send(fd, "before", 6));
+	turn_until(&server, server.bytes == 6);
+	assert_int_equal(sc_shutdown_recv(server.held_conn), 0);
+	assert_int_equal(sc_shutdown_recv(server.held_conn), 0);
+	assert_true(peer_send(fd, "after", 5));
+	assert_int_equal(sc_send(server.held_conn, mem, 5, 1), 0);
+	turn_until(&server, server.sent == 1);
+	assert_true(peer_recv(fd, text, 5) && !memcmp(text, "hello", 5));
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	assert_int_equal(settled(&server), 1);
+	assert_int_equal(server.bytes + server.ends + server.errors, 6); /* neither data nor end */
+	sc_close(server.held_conn, 0);
+	assert_int_equal(sc_shutdown_recv(server.held_conn), -EPIPE);
+	turn_until(&server, server.closed == 1);
+	close(fd);
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	opt.fd = pair[0];
+	assert_int_equal(sc_connect(server.session, &opt, &conn), 0);
+	assert_int_equal(sc_shutdown_recv(conn), 0); /* before it is known to be connected */
+	turn_until(&server, server.connected == 1);
+	turn_until(&server, ready(pair[1], POLLHUP | POLLERR) || send(pair[1], "x", 1, MSG_NOSIGNAL) < 0);
+	assert_int_equal(send(pair[1], "x", 1, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPIPE);
+	assert_int_equal(server.bytes + server.ends + server.errors, 6);
+	assert_int_equal(sc_send(conn, mem, 5, 1), 0);
+	assert_int_equal(sc_shutdown(conn), 0);
+	turn_until(&server, server.sent == 2);
+	assert_true(peer_recv(pair[1], text, 5) && !memcmp(text, "hello", 5));
+	sc_close(conn, 0);
+	turn_until(&server, server.closed == 2);
+	close(pair[1]);
+	sc_close_session(server.session);
 }
+
+/* --- accepting --- */
 
 static void test_limit(void **state)
 {
@@ -389,10 +439,15 @@ static void test_several_addresses(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest scenarios[] = {
-		cmocka_unit_test(test_options_and_names), cmocka_unit_test(test_options_lose_no_event),
-		cmocka_unit_test(test_listener_options),  cmocka_unit_test(test_reset),
-		cmocka_unit_test(test_half_close),	  cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_limit_changes),	  cmocka_unit_test(test_several_addresses),
+		cmocka_unit_test(test_options_and_names),
+		cmocka_unit_test(test_options_lose_no_event),
+		cmocka_unit_test(test_listener_options),
+		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_half_close),
+		cmocka_unit_test(test_shutdown_recv),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_limit_changes),
+		cmocka_unit_test(test_several_addresses),
 	};
 
 	return server_run(scenarios, sizeof(scenarios) / sizeof(*scenarios), argc > 1 ? argv[1] : NULL);
