@@ -59,8 +59,7 @@ static error_t parse_engine(int key, char *arg, struct argp_state *state)
 
 const struct argp sc_engine_argp = { .options = engine_options, .parser = parse_engine };
 
-static void print_ready(struct sc_session *session, struct sc_listener *listener,
-			const struct sc_listen_options *options)
+void sc_engine_ready(struct sc_session *session, uint16_t port, const struct sc_listen_options *options)
 {
 	struct sc_info info = { .size = sizeof(info) };
 	char text[sizeof(info.fallback_reason) + 128];
@@ -72,7 +71,7 @@ static void print_ready(struct sc_session *session, struct sc_listener *listener
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%d", i ? "," : ", CPUs ", info.cpus[i]);
 	if (*info.fallback_reason)
 		(void)snprintf(text + len, sizeof(text) - len, "; not direct: %s", info.fallback_reason);
-	sc_report_ready(options, sc_listener_port(listener), text);
+	sc_report_ready(options, port, text);
 }
 
 struct sc_session *sc_engine_open(const struct sc_options *options)
@@ -93,7 +92,7 @@ bool sc_engine_listen(struct sc_session *session, const struct sc_listen_options
 		warnx("%s", sc_reason());
 		return false;
 	}
-	print_ready(session, listener, options);
+	sc_engine_ready(session, sc_listener_port(listener), options);
 	return true;
 }
 
@@ -123,15 +122,16 @@ void sc_engine_report(struct sc_session *session, uint64_t requests)
 		len += (size_t)snprintf(cpus + len, sizeof(cpus) - len, "%s%d", i ? ", " : "", info.cpus[i]);
 	(void)snprintf(extra, sizeof(extra),
 		       ", \"engine\": \"%s\", \"lanes\": %u, \"cpus\": [%s], \"accepted\": %" PRIu64
-		       ", \"closed\": %" PRIu64 ", \"received\": %" PRIu64 ", \"sent\": %" PRIu64
-		       ", \"recv_events\": %" PRIu64 ", \"send_events\": %" PRIu64 ", \"recv_paused\": %" PRIu64
-		       ", \"recv_starved\": %" PRIu64 ", \"recv_copied\": %" PRIu64 ", \"sq_full\": %" PRIu64
-		       ", \"cq_overflow\": %" PRIu64 ", \"doorbells\": %" PRIu64 ", \"sleeps\": %" PRIu64
-		       ", \"broken\": %" PRIu64 ", \"conns_full\": %" PRIu64 ", \"accept_failed\": %" PRIu64
-		       ", \"sends_full\": %" PRIu64 ", \"arena_full\": %" PRIu64,
-		       sc_engine_name(info.engine), info.lanes, cpus, count->accepted, count->closed, count->received,
-		       count->sent, count->recv_events, count->send_events, count->recv_paused, count->recv_starved,
-		       count->recv_copied, count->sq_full, count->cq_overflow, count->doorbells, count->sleeps,
-		       count->broken, count->conns_full, count->accept_failed, count->sends_full, count->arena_full);
+		       ", \"connected\": %" PRIu64 ", \"closed\": %" PRIu64 ", \"received\": %" PRIu64
+		       ", \"sent\": %" PRIu64 ", \"recv_events\": %" PRIu64 ", \"send_events\": %" PRIu64
+		       ", \"recv_paused\": %" PRIu64 ", \"recv_starved\": %" PRIu64 ", \"recv_copied\": %" PRIu64
+		       ", \"sq_full\": %" PRIu64 ", \"cq_overflow\": %" PRIu64 ", \"doorbells\": %" PRIu64
+		       ", \"sleeps\": %" PRIu64 ", \"broken\": %" PRIu64 ", \"conns_full\": %" PRIu64
+		       ", \"accept_failed\": %" PRIu64 ", \"sends_full\": %" PRIu64 ", \"arena_full\": %" PRIu64,
+		       sc_engine_name(info.engine), info.lanes, cpus, count->accepted, count->connected, count->closed,
+		       count->received, count->sent, count->recv_events, count->send_events, count->recv_paused,
+		       count->recv_starved, count->recv_copied, count->sq_full, count->cq_overflow, count->doorbells,
+		       count->sleeps, count->broken, count->conns_full, count->accept_failed, count->sends_full,
+		       count->arena_full);
 	sc_report_stats(requests, extra);
 }

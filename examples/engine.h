@@ -21,6 +21,9 @@ extern const struct argp sc_engine_argp;
 /* NULL after a message. */
 struct sc_session *sc_engine_open(const struct sc_options *options);
 
+/* Prints the ready line. */
+void sc_engine_ready(struct sc_session *session, uint16_t port, const struct sc_listen_options *options);
+
 /* Listens and prints the ready line. False after a message. */
 bool sc_engine_listen(struct sc_session *session, const struct sc_listen_options *options);
 

@@ -13,6 +13,16 @@ echo_src := $(addprefix examples/,echo.c engine.c options.c report.c signals.c)
 echo_objs := cli/usage.c
 echo_libs := $(libapp)
 
+programs += udp_echo
+udp_echo_src := $(addprefix examples/,udp_echo.c engine.c options.c report.c signals.c)
+udp_echo_objs := cli/usage.c
+udp_echo_libs := $(libapp)
+
+programs += proxy
+proxy_src := $(addprefix examples/,proxy.c relay.c engine.c options.c report.c signals.c)
+proxy_objs := cli/usage.c
+proxy_libs := $(libapp)
+
 tests += http_request
 http_request_src := tests/unit/http_request.c
 http_request_objs := examples/http.c examples/target.c
