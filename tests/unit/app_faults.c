@@ -74,6 +74,7 @@ FAULT(int, getsockname, -1, ENOBUFS, (int fd, struct sockaddr *addr, socklen_t *
 FAULT(int, bind, -1, EADDRINUSE, (int fd, const struct sockaddr *addr, socklen_t len), fd, addr, len)
 FAULT(int, listen, -1, EADDRINUSE, (int fd, int backlog), fd, backlog)
 FAULT(int, connect, -1, ECONNREFUSED, (int fd, const struct sockaddr *addr, socklen_t len), fd, addr, len)
+FAULT(int, getpeername, -1, ENOTCONN, (int fd, struct sockaddr *addr, socklen_t *len), fd, addr, len)
 FAULT(ssize_t, sendmsg, -1, ENOBUFS, (int fd, const struct msghdr *msg, int flags), fd, msg, flags)
 FAULT(ssize_t, recvmsg, -1, ECONNRESET, (int fd, struct msghdr *msg, int flags), fd, msg, flags)
 FAULT(int, fstat, -1, EIO, (int fd, struct stat *ret), fd, ret)
@@ -96,6 +97,9 @@ FAULT_RING(io_uring_register_buffers_update_tag, ENOMEM,
 	   ring, off, iov, tags, cnt)
 FAULT_RING(io_uring_register_buf_ring, ENOMEM,
 	   (struct io_uring * ring, struct io_uring_buf_reg *reg, unsigned int flags), ring, reg, flags)
+FAULT_RING(io_uring_register_file_alloc_range, EINVAL, (struct io_uring * ring, unsigned int off, unsigned int cnt),
+	   ring, off, cnt)
+FAULT_RING(io_uring_enable_rings, EBADFD, (struct io_uring * ring), ring)
 FAULT_RING(io_uring_register_eventfd, EBUSY, (struct io_uring * ring, int fd), ring, fd)
 FAULT_RING(io_uring_register_ring_fd, ENOMEM, (struct io_uring * ring), ring)
 FAULT_RING(io_uring_register_sync_cancel, ETIME, (struct io_uring * ring, struct io_uring_sync_cancel_reg *reg), ring,
@@ -213,6 +217,21 @@ static void talk_by_events(struct talk *talk)
 		talk_run(talk);
 }
 
+/* A datagram to itself, and options: the descriptor comes here for each. */
+static void talk_by_datagrams(struct talk *talk)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	int size = 65536;
+
+	if (refused(LIB(sc_udp_open(talk->session, "127.0.0.1", 0, &talk->near))) ||
+	    refused(LIB(sc_setsockopt(talk->near, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)))) ||
+	    refused(LIB(sc_getsockname(talk->near, (struct sockaddr *)&addr, &len))) ||
+	    refused(LIB(sc_sendto(talk->near, sc_segment_mem(talk->segment), 5, (struct sockaddr *)&addr, len, 0))))
+		return;
+	talk_run(talk);
+}
+
 static void talk_begin(struct talk *talk, void (*how)(struct talk *))
 {
 	struct sc_connect_options options = SC_CONNECT_OPTIONS_INIT;
@@ -223,7 +242,7 @@ static void talk_begin(struct talk *talk, void (*how)(struct talk *))
 	memcpy(sc_segment_mem(talk->segment), "hello", 5);
 	options.address = "127.0.0.1";
 	options.port = sc_listener_port(talk->listener);
-	if (!refused(LIB(sc_connect(talk->session, &options, &talk->near))))
+	if (how == talk_by_datagrams || !refused(LIB(sc_connect(talk->session, &options, &talk->near))))
 		how(talk);
 }
 
@@ -283,6 +302,12 @@ static void test_each_call_fails(void **state)
 	each_call_fails(talk_by_events);
 }
 
+static void test_each_call_fails_by_datagrams(void **state)
+{
+	(void)state;
+	each_call_fails(talk_by_datagrams);
+}
+
 static void test_each_call_fails_by_jobs(void **state)
 {
 	(void)state;
@@ -294,6 +319,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest scenarios[] = {
 		cmocka_unit_test(test_each_call_fails),
 		cmocka_unit_test(test_each_call_fails_by_jobs),
+		cmocka_unit_test(test_each_call_fails_by_datagrams),
 	};
 
 	return server_run(scenarios, sizeof(scenarios) / sizeof(*scenarios), argc > 1 ? argv[1] : NULL);

@@ -25,7 +25,7 @@ struct app {
 	char address[INET_ADDRSTRLEN];
 	int epoll_fd;
 	unsigned int close_rate; /* per thousand operations */
-	unsigned int release_rate, connect_rate, job_rate;
+	unsigned int release_rate, connect_rate, job_rate, tune_rate;
 	unsigned int len_shift;
 	void *spare[SPARE_MAX]; /* allocated and not sent from */
 	unsigned int pieces[ARENA_ORDERS];
@@ -242,17 +242,20 @@ static void receive_now(struct app *app, struct link *link)
 		model_read(&app->model, link, bytes, got);
 }
 
-static void receive_by_events(struct link *link)
+static void receive_by_events(struct app *app, struct link *link)
 {
+	bool asked = link->recv_job;
 	int err = sc_conn_set_recv_mode(link->conn, SC_RECV_BY_EVENTS);
 
-	if (link->closing)
-		EXPECT(err == -EPIPE, "connection %u: %d for its mode after sc_close", link->id, err);
-	else if (link->recv_job)
-		EXPECT(err == -EBUSY, "connection %u: %d for its mode while a receive waits", link->id, err);
-	else
-		EXPECT(!err || err == -ENOBUFS, "connection %u: its mode: %s", link->id, strerror(-err));
-	link->by_jobs &= err;
+	if (asked && !err) { /* it has just ended, before what events tell from now on */
+		model_settle(&app->model);
+		EXPECT(!link->recv_job, "connection %u: its mode changed while a receive waits", link->id);
+	}
+	EXPECT(!link->closing || err == -EPIPE, "connection %u: %d for its mode after sc_close", link->id, err);
+	EXPECT(link->closing || !err || err == -ENOBUFS || (asked && err == -EBUSY), "connection %u: its mode: %s",
+	       link->id, strerror(-err));
+	if (!err)
+		link->by_jobs = false;
 }
 
 static void op_receive(struct app *app, struct link *link)
@@ -266,7 +269,7 @@ static void op_receive(struct app *app, struct link *link)
 		link->recv_cancelled = true;
 	} else if (what < 4) {
 		if (!link->ended && !link->broken)
-			receive_by_events(link);
+			receive_by_events(app, link);
 	} else if (!link->recv_job && !link->ended && !link->broken) {
 		what < 5 ? receive_now(app, link) : receive_ask(app, link);
 	}
@@ -283,6 +286,34 @@ static void op_cancel(struct app *app, struct link *link)
 	app->tally->ops++;
 	sc_job_cancel(order->job);
 	order->cancelled = true;
+}
+
+/* How it sends. On loopback nothing goes without a copy in the end, but every request for it is answered twice. */
+static void op_tune(struct app *app, struct link *link)
+{
+	app->tally->ops++;
+	if (rng_chance(&app->model.rng, 500))
+		EXPECT(!sc_conn_set_zerocopy(link->conn, rng_below(&app->model.rng, SC_ZC_NEVER + 1)), "%s",
+		       sc_reason());
+	else
+		EXPECT(!sc_conn_set_priority(link->conn, rng_below(&app->model.rng, SC_PRIORITY_HIGH + 1)), "%s",
+		       sc_reason());
+}
+
+/* The engine gives the descriptor for a moment, whatever the connection is about. */
+static void op_name(struct app *app, struct link *link)
+{
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+	int err = sc_getsockname(link->conn, (struct sockaddr *)&addr, &len);
+
+	app->tally->ops++;
+	EXPECT(!link->closing || err == -EBADF || err == -EBUSY, "connection %u: a name after sc_close: %d", link->id,
+	       err);
+	EXPECT(link->closing || !err || err == -EBUSY, "connection %u: its name: %s", link->id, strerror(-err));
+	EXPECT(err || (len == sizeof(addr) && addr.sin_family == AF_INET), "connection %u: no name", link->id);
+	EXPECT(err || link->connecting || link->broken || addr.sin_addr.s_addr == app->crowd.addr || link->made,
+	       "connection %u: another's name", link->id);
 }
 
 static void op_close(struct app *app, struct link *link)
@@ -410,6 +441,10 @@ static void op_any(struct app *app)
 		op_receive(app, link);
 	else if (link && rng_chance(rng, 5))
 		op_cancel(app, link);
+	else if (link && rng_chance(rng, app->tune_rate))
+		op_tune(app, link);
+	else if (link && rng_chance(rng, 1))
+		op_name(app, link);
 	else if (link && (!sends_ended(link) || rng_chance(rng, 50)))
 		op_send(app, link);
 }
@@ -509,6 +544,7 @@ static void options_draw(struct app *app, enum sc_engine engine)
 	app->release_rate = 300 + rng_below(rng, 400);
 	app->connect_rate = rng_below(rng, 3);
 	app->job_rate = rng_below(rng, 3);
+	app->tune_rate = rng_below(rng, 2) * rng_below(rng, 10);
 	app->len_shift = rng_below(rng, 4) ? 8 + rng_below(rng, 4) : 18;
 	app->crowd.live_max = 1 + rng_below(rng, CROWD_LIVE_MAX);
 	app->crowd.chunk_shift = 8 + rng_below(rng, 9);

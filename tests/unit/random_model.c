@@ -40,7 +40,10 @@ static struct link *link_add(struct model *model, struct sc_conn *conn)
 
 void model_connecting(struct model *model, struct sc_conn *conn)
 {
-	link_add(model, conn)->connecting = true;
+	struct link *link = link_add(model, conn);
+
+	link->made = true;
+	link->connecting = true;
 	model->connect_cnt++;
 }
 

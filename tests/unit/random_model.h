@@ -43,7 +43,7 @@ struct link {
 	size_t recv_len;
 	bool recv_all, recv_cancelled, read_last;
 	struct order *first, *last;
-	bool connecting; /* made here, outcome not told */
+	bool made, connecting; /* made here; its outcome not told */
 	bool shut, closing, close_now;
 	bool closed, ended, broken, send_failed;
 	bool doomed; /* a send was refused for an earlier one whose failure is still to be told */
