@@ -8,7 +8,7 @@ import pytest
 
 from conftest import REPO
 from test_lists import listed
-from test_loader import attachment, bpftool, pin_dir, pins, refused, services
+from test_loader import attachment, link_id, pins, refused, services
 
 WHOLE = """
 # all keys
@@ -69,10 +69,6 @@ def test_file_says_all(lab):
     lab.loader("attach", "sv0", "--cpus", "0", "--limit", "tcp/80,6/h")
     assert lab.loader("syn", "sv0").stdout == "sv0: SYN cookies on\n"
     assert limits(lab) == ["all services: 7 packets/s, burst 7", "tcp/80: 6 packets/h, burst 1"]
-
-
-def link_id(lab):
-    return bpftool("link", "show", "pinned", pin_dir(lab) / "link")["id"]
 
 
 def test_file_on_an_attached_interface(lab):

@@ -123,6 +123,12 @@ def bpftool(*args):
                                      check=True).stdout or "null")
 
 
+def link_id(lab):
+    """Of the link that is pinned. The exit code tells nothing here."""
+    done = subprocess.run(["bpftool", "-j", "link", "show", "pinned", pin_dir(lab) / "link"], capture_output=True, check=False)
+    return json.loads(done.stdout)["id"]
+
+
 def refused(done, *words, code=1):
     """One line on stderr with all the words, and the exit code."""
     lines = [line for line in done.stderr.splitlines() if ": warning: " not in line]

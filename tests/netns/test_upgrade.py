@@ -10,7 +10,7 @@ import pytest
 
 from conftest import wait_until
 from test_lists import listed
-from test_loader import (UDP_PORT, UDP_SOURCE, attachment, bpftool, pin_dir, pins, python, refused, services, settled,
+from test_loader import (UDP_PORT, UDP_SOURCE, attachment, bpftool, link_id, pin_dir, pins, python, refused, services, settled,
                          udp_count, udp_sink)
 
 SERVICE = f"udp/{UDP_PORT}"
@@ -40,12 +40,6 @@ def ended(process, *words, code=1):
     error = process.stderr.read().splitlines()[-1]
     for word in words:
         assert word in error, error
-
-
-def link_id(lab):
-    # Its exit code tells nothing here.
-    done = subprocess.run(["bpftool", "-j", "link", "show", "pinned", pin_dir(lab) / "link"], capture_output=True, check=False)
-    return json.loads(done.stdout)["id"]
 
 
 @pytest.mark.parametrize("mode", ["native", "skb"])
