@@ -65,6 +65,7 @@ static void examine_attached(const struct sc_place *place, const struct sc_pins 
 	sc_checks_device(place, mode, diagnosis);
 	sc_checks_cookies(place, pins, mode, diagnosis);
 	sc_checks_cpus(place, pins, diagnosis);
+	sc_checks_tuning(place, pins, diagnosis);
 }
 
 static void examine(const struct sc_place *place, struct sc_diagnosis *diagnosis)

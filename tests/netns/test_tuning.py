@@ -153,3 +153,24 @@ def test_note_is_a_pin(wide):
     (note,) = [pin for pin in pins(wide) if pin.endswith("/tuned")]
     text = bytes(int(byte, 16) for byte in bpftool("map", "dump", "pinned", note)[0]["value"]).decode().strip("\0")
     assert "rps rx-1 3\n" in text and "xps tx-0 2\n" in text
+
+
+def test_doctor_sees_rps_and_changes_that_wait(wide):
+    """RPS moves packets once more among several dedicated CPUs; the fix is a command that works."""
+    def notes():
+        findings = json.loads(wide.loader("doctor", "wide", "--json", check=False).stdout)["findings"]
+        return [finding for finding in findings if finding["grade"] == "note"]
+
+    attach(wide)
+    assert not any("RPS" in note["reason"] for note in notes())
+    wide.loader("cpus", "wide", "0-1")
+    (note,) = [note for note in notes() if "RPS of 1 queues" in note["reason"]]
+    wide.loader(*note["fix"].removeprefix("run sidecore-loader ").split())
+    assert knobs(wide)[1][:2] == [0, 0] and not any("RPS" in note["reason"] for note in notes())
+    watcher = wide.server.popen(wide.bin("sidecore-loader"), "upgrade", "wide", "--health", "0", "--rollback-after", "60",
+                                "--bpffs", wide.bpffs, stdout=subprocess.PIPE)
+    while "confirm" not in watcher.stdout.readline():
+        assert watcher.poll() is None
+    assert any("taken back in" in note["reason"] and "confirm wide" in note["fix"] for note in notes())
+    wide.loader("confirm", "wide")
+    assert watcher.wait(20) == 0
