@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The README's program builds against libapp, the probes that decisions quote compile, every function has a man page.
+# The README's program builds against libapp, the probes that decisions quote compile, every function has a man page and is listed.
 set -u
 build=${SIDECORE_BUILD:-build}
 n=0
@@ -45,6 +45,7 @@ for function in $functions; do
 		[ -z "$target" ] || page=docs/man/$target
 		grep -q "\\\\fB\\**$function\|B.*$function" "$page" || echo "$page does not describe $function" >"$scratch/log"
 	fi
+	grep -q "\\\\%$function\\>" docs/man/libapp.7 || echo "libapp(7) does not list $function" >>"$scratch/log"
 	[ ! -s "$scratch/log" ]
 	result $? "$function has a man page"
 done
