@@ -86,7 +86,7 @@ void sc_jobs_exit(struct job_pool *pool)
 
 /* --- the caller's side --- */
 
-int sc_async_send(struct sc_conn *conn, const void *data, size_t len, struct sc_job **ret_job)
+int sc_job_send(struct sc_conn *conn, const void *data, size_t len, bool copied, struct sc_job **ret_job)
 {
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
 	struct sc_job *job = sc_job_get(conn);
@@ -94,12 +94,18 @@ int sc_async_send(struct sc_conn *conn, const void *data, size_t len, struct sc_
 
 	if (!job)
 		return -ENOMEM;
+	job->copied = copied;
 	err = sc_send_ask(conn, &iov, 1, 0, job);
 	if (err)
 		sc_job_put(job);
 	else
 		*ret_job = job;
 	return err;
+}
+
+int sc_async_send(struct sc_conn *conn, const void *data, size_t len, struct sc_job **ret_job)
+{
+	return sc_job_send(conn, data, len, false, ret_job);
 }
 
 bool sc_job_ended(void *job)

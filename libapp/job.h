@@ -21,6 +21,7 @@ struct sc_job {
 	char *buf; /* a receive's: got of len bytes are there */
 	size_t len, got;
 	bool all; /* SC_RECV_ALL */
+	bool copied; /* a send whose memory is to be free soon after a cancel: not without a copy */
 	bool ended; /* result is set; nothing else points to the job */
 	bool orphan; /* nobody will ask */
 	ssize_t result;
@@ -35,6 +36,7 @@ struct job_pool {
 /* NULL with a reason: too many, or no memory. */
 struct sc_job *sc_job_get(struct sc_conn *conn);
 void sc_job_put(struct sc_job *job);
+int sc_job_send(struct sc_conn *conn, const void *data, size_t len, bool copied, struct sc_job **ret_job);
 void sc_job_end(struct sc_job *job, ssize_t result);
 /* For sc_wait_until. */
 bool sc_job_ended(void *job);

@@ -153,7 +153,7 @@ void sc_send_cancel(struct sc_conn *conn, struct send *send)
 	}
 	while (before && before->next != send)
 		before = before->next;
-	if (!before) /* it has ended, which the next reap will tell */
+	if (!before) /* it has ended, and is to be told of or waits for its memory */
 		return;
 	before->next = send->next;
 	if (conn->send_tail == send)

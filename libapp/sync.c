@@ -84,7 +84,7 @@ int sc_sync_send(struct sc_conn *conn, const void *data, size_t len, int timeout
 	struct sc_session *session = conn->lane->session;
 	struct sc_job *job;
 	ssize_t result;
-	int ret = sc_async_send(conn, data, len, &job);
+	int ret = sc_job_send(conn, data, len, true, &job);
 
 	if (ret)
 		return ret;
@@ -97,7 +97,9 @@ int sc_sync_send(struct sc_conn *conn, const void *data, size_t len, int timeout
 	sc_job_put(job);
 	if (result == (ssize_t)len)
 		return 0;
-	return result >= 0 || result == -ECANCELED ? ret : (int)told(result);
+	if (ret < 0 && (result >= 0 || result == -ECANCELED))
+		return ret;
+	return (int)told(result);
 }
 
 /* --- accepting, connecting, closing: an event of the one looked for is taken out of those kept --- */

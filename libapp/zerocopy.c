@@ -55,7 +55,8 @@ static const struct sc_segment *registered_segment(const struct sc_conn *conn, c
 
 static bool worth_it(struct sc_conn *conn, const struct send *send, bool registered)
 {
-	if (!send->single || conn->notices >= OUT_MAX || conn->zerocopy_mode == SC_ZC_NEVER)
+	if (!send->single || (send->job && send->job->copied) || conn->notices >= OUT_MAX ||
+	    conn->zerocopy_mode == SC_ZC_NEVER)
 		return false;
 	if (conn->zerocopy_mode == SC_ZC_ALWAYS)
 		return true;

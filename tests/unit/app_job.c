@@ -194,6 +194,7 @@ static void test_cancel_sends(void **state)
 
 	(void)state;
 	pair_open(&pair, NULL);
+	assert_int_equal(sc_conn_set_zerocopy(pair.conn, SC_ZC_NEVER), 0);
 	mem = sc_alloc(pair.server.session, 8 * MB);
 	assert_int_equal(sc_async_send(pair.conn, mem, 8 * MB, &stuck), 0);
 	for (unsigned int i = 0; i < 3; i++)
@@ -215,6 +216,36 @@ static void test_cancel_sends(void **state)
 		read += (size_t)got;
 	assert_int_equal(got, 0);
 	assert_int_equal(read, gone);
+	assert_int_equal(close(pair.peer), 0);
+	sc_close_session(pair.server.session);
+}
+
+/* Without a copy the memory is the kernel's until the peer has the bytes, or the connection is closed. */
+static void test_cancel_without_copy(void **state)
+{
+	struct sc_job *stuck, *behind;
+	struct pair pair;
+	ssize_t gone;
+	char *mem;
+	int ret;
+
+	(void)state;
+	pair_open(&pair, NULL);
+	assert_int_equal(sc_conn_set_zerocopy(pair.conn, SC_ZC_ALWAYS), 0);
+	mem = sc_alloc(pair.server.session, 8 * MB);
+	assert_int_equal(sc_async_send(pair.conn, mem, 8 * MB, &stuck), 0);
+	assert_int_equal(sc_async_send(pair.conn, mem, 10, &behind), 0);
+	assert_true(pending(stuck));
+	sc_job_cancel(stuck);
+	if (!counters(&pair.server).zerocopy_refused)
+		assert_true(pending(stuck));
+	ret = sc_sync_send(pair.conn, mem, 1, WAIT_MS);
+	assert_true(ret == -EPIPE || ret == -ECANCELED); /* as the cancel was noticed before or after */
+	sc_close(pair.conn, SC_CLOSE_NOW);
+	gone = result_of(stuck);
+	assert_in_range(gone, 1, 8 * MB - 1);
+	assert_int_equal(result_of(behind), -ECANCELED);
+	turn_until(&pair.server, pair.server.closed == 1);
 	assert_int_equal(close(pair.peer), 0);
 	sc_close_session(pair.server.session);
 }
@@ -413,6 +444,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_unread_is_bounded),
 		cmocka_unit_test(test_cancel_receives),
 		cmocka_unit_test(test_cancel_sends),
+		cmocka_unit_test(test_cancel_without_copy),
 		cmocka_unit_test(test_cancel_small_send),
 		cmocka_unit_test(test_close_ends_jobs),
 		cmocka_unit_test(test_close_drops_what_is_kept),
