@@ -434,9 +434,10 @@ static void test_listener_close(void **state)
 	for (int i = 0; i < 500; i++) {
 		(void)turn(&server, 2);
 		late = peer_connect(port);
-		if (late < 0)
+		if (late == -ECONNREFUSED)
 			break;
-		close(late);
+		if (late >= 0) /* else it came in the moment of the close, and was reset */
+			close(late);
 	}
 	assert_int_equal(late, -ECONNREFUSED);
 	assert_int_equal(sc_listen(server.session, "127.0.0.1", port, 0, &server.listener), 0);
