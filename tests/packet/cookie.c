@@ -53,7 +53,7 @@ static int setup(void **state)
 	size_t i;
 
 	(void)state;
-	shell("sysctl -qw net.ipv4.tcp_syncookies=2 net.ipv4.ip_forward=0");
+	shell("sysctl -qw net.ipv4.tcp_syncookies=2 net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0");
 	bench_set_all_cpus(THERE);
 	bench_clear_services();
 	for (i = 0; i < COUNT(families); i++) {
@@ -75,7 +75,7 @@ static void open_network(void)
 
 	assert_int_equal(unshare(CLONE_NEWNET), 0);
 	shell("ip link set lo up && ip addr add 10.0.0.1/32 dev lo && ip addr add fd00::1/128 dev lo nodad && "
-	      "ip route add 10.9.0.0/16 dev lo");
+	      "ip route add 10.9.0.0/16 dev lo && ip route add fd09::/16 dev lo");
 	listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(listener, (const void *)&address, sizeof(address)), 0);
 	assert_int_equal(listen(listener, 16), 0);
@@ -333,13 +333,17 @@ static void test_left_alone(void **state)
 	put_syn(&frame, SC_STEER_IPV4, 0, 40000);
 	put16(frame.bytes + tcp_at(SC_STEER_IPV4, 0) + 2, 1);
 	expect(&frame, XDP_PASS, SC_REASON_NO_SERVICE);
-	/* IP options, an extension header. */
+	/* IP options, an extension header; an ACK that cannot be checked for them does not count as a good one. */
 	frame_ethernet(&frame);
 	frame_ipv4(&frame, 4);
 	frame_tcp(&frame, 40000, PORT);
 	frame_seal(&frame, ETHERNET_LEN);
 	set_tcp(&frame, ETHERNET_LEN + IPV4_LEN + 4, SYN, ISN, 0);
 	expect_steered(&frame);
+	set_tcp(&frame, ETHERNET_LEN + IPV4_LEN + 4, ACK, ISN, 0);
+	expect_steered(&frame);
+	put(&frame, SC_STEER_IPV4, 0, 40000, PORT);
+	expect(&frame, XDP_DROP, SC_REASON_BAD_COOKIE);
 	frame_ethernet(&frame);
 	frame_ipv6(&frame);
 	frame_ext(&frame, 0, 8);
@@ -352,7 +356,11 @@ static void test_left_alone(void **state)
 	bench_set_syn(&rule);
 	put_syn(&frame, SC_STEER_IPV6, 0, 40000);
 	expect_steered(&frame);
+	set_tcp(&frame, tcp_at(SC_STEER_IPV6, 0), ACK, ISN, 0);
+	expect_steered(&frame);
 	bench_set_syn(&always);
+	expect(&frame, XDP_DROP, SC_REASON_BAD_COOKIE);
+	put_syn(&frame, SC_STEER_IPV6, 0, 40000);
 	expect_answer(&frame);
 	/* A port that is spared; no module. */
 	bench_set_port_word(SC_STEER_IPV6, TCP, PORT, SC_PORT_NEVER_DROP | 1);
@@ -370,17 +378,27 @@ static void test_left_alone(void **state)
 /* A router's own address is answered for, that of a host behind it is not, although the listener is on any address. */
 static void test_router(void **state)
 {
-	const __u8 behind[] = { 10, 9, 0, 1 };
 	struct frame own, foreign;
+	size_t i;
+	int at;
 
 	(void)state;
-	put_syn(&own, SC_STEER_IPV4, 0, 40000);
-	foreign = own;
-	memcpy(foreign.bytes + ETHERNET_LEN + 16, behind, sizeof(behind));
-	frame_seal(&foreign, ETHERNET_LEN);
-	shell("sysctl -qw net.ipv4.ip_forward=1");
-	expect_answer(&own);
-	expect_steered(&foreign);
+	shell("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
+	for (i = 0; i < COUNT(families); i++) {
+		at = tcp_at(families[i], 0);
+		put_syn(&own, families[i], 0, 40000);
+		foreign = own;
+		/* Second byte of the destination: 10.9.0.1, fd09::1. */
+		foreign.bytes[at - (families[i] == SC_STEER_IPV4 ? 3 : 15)] = 9;
+		frame_seal(&foreign, ETHERNET_LEN);
+		expect_answer(&own);
+		expect_steered(&foreign);
+		/* Nor is what belongs to its connections dropped. */
+		set_tcp(&own, at, ACK, ISN, 0);
+		set_tcp(&foreign, at, ACK, ISN, 0);
+		expect(&own, XDP_DROP, SC_REASON_BAD_COOKIE);
+		expect_steered(&foreign);
+	}
 }
 
 /* The kernel makes cookies only for a full queue, or never; then its own answer is on. */
