@@ -122,36 +122,50 @@ void sc_inbox_cancel(struct sc_job *job)
 	job_end(job, -ECANCELED);
 }
 
-static void inbox_close(struct sc_conn *conn, struct inbox *inbox)
+static void give_up(struct sc_conn *conn, void *mem)
 {
-	jobs_end(inbox, -ECANCELED);
-	while (inbox->kept.first) {
-		sc_lane_buf_put(conn->lane, sc_kept_pop(conn->lane, &inbox->kept));
-		conn->unreleased--;
+	sc_lane_buf_put(conn->lane, mem);
+	conn->unreleased--;
+}
+
+static void kept_drop(struct sc_conn *conn)
+{
+	while (conn->inbox && conn->inbox->kept.first)
+		give_up(conn, sc_kept_pop(conn->lane, &conn->inbox->kept));
+}
+
+static void events_drop(struct sc_conn *conn, bool connect_too)
+{
+	struct store *store = &conn->lane->session->store;
+
+	for (unsigned int i = 0; i < store->cnt;) {
+		const struct sc_event *event = sc_store_at(store, i);
+
+		if (!sc_mode_received(event, conn) &&
+		    !(connect_too && event->conn == conn && event->type == SC_EVENT_CONNECT)) {
+			i++;
+			continue;
+		}
+		if (event->data)
+			give_up(conn, event->data);
+		sc_store_remove(store, i);
 	}
-	conn->inbox = NULL;
-	free(inbox);
+}
+
+void sc_inbox_drop(struct sc_conn *conn)
+{
+	kept_drop(conn);
+	events_drop(conn, false);
 }
 
 void sc_inbox_close(struct sc_conn *conn)
 {
-	struct sc_session *session = conn->lane->session;
-
 	if (conn->inbox)
-		inbox_close(conn, conn->inbox);
-	for (unsigned int i = 0; i < session->store.cnt;) {
-		const struct sc_event *event = sc_store_at(&session->store, i);
-
-		if (!sc_mode_received(event, conn) && !(event->conn == conn && event->type == SC_EVENT_CONNECT)) {
-			i++;
-			continue;
-		}
-		if (event->data) {
-			sc_lane_buf_put(conn->lane, event->data);
-			conn->unreleased--;
-		}
-		sc_store_remove(&session->store, i);
-	}
+		jobs_end(conn->inbox, -ECANCELED);
+	kept_drop(conn);
+	events_drop(conn, true);
+	free(conn->inbox);
+	conn->inbox = NULL;
 }
 
 void sc_inbox_exit(struct lane *lane)

@@ -24,6 +24,8 @@ bool sc_inbox_data(struct sc_conn *conn, void *data, size_t len);
 void sc_inbox_end(struct sc_conn *conn, int result);
 void sc_inbox_cancel(struct sc_job *job);
 
+/* What was received and not told of or asked for is given back. */
+void sc_inbox_drop(struct sc_conn *conn);
 /* The connection closes: what was not told of or asked for is given back, what waits is cancelled. */
 void sc_inbox_close(struct sc_conn *conn);
 

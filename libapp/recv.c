@@ -159,6 +159,8 @@ int sc_shutdown_recv(struct sc_conn *conn)
 	conn->recv_shut = true;
 	if (conn->inbox && !conn->recv_ended)
 		sc_inbox_end(conn, 0);
+	if (conn->inbox || conn->lane->session->store.cnt)
+		sc_inbox_drop(conn);
 	conn->recv_ended = true;
 	conn->want &= (uint16_t)~OP_RECV;
 	if (conn->inflight & OP_RECV)

@@ -140,6 +140,35 @@ static void test_close_forgets_what_is_kept(void **state)
 	pair_close(&pair);
 }
 
+/* Nor does one after sc_shutdown_recv; what is kept for jobs is dropped as well. */
+static void test_shutdown_forgets_what_is_kept(void **state)
+{
+	struct sc_conn *other;
+	struct sc_job *job;
+	struct pair pair;
+	char text[8];
+	int fd;
+
+	(void)state;
+	pair_open(&pair, NULL);
+	fd = peer_and_event(&pair.server);
+	other = pair.server.held_conn;
+	assert_int_equal(sc_async_recv(pair.conn, text, 1, SC_RECV_ALL, &job), 0);
+	assert_true(peer_send(fd, "abc", 3));
+	assert_true(pending(job));
+	assert_int_equal(sc_shutdown_recv(other), 0);
+	assert_int_equal(turn(&pair.server, SHORT_MS), 0);
+	assert_true(peer_send(pair.peer, "xyz", 3));
+	assert_int_equal(result_of(job), 1);
+	assert_int_equal(sc_shutdown_recv(pair.conn), 0);
+	assert_int_equal(sc_sync_recv(pair.conn, text, 1, 0, WAIT_MS), 0);
+	assert_int_equal(pair.server.bytes + pair.server.ends, 0);
+	sc_close(other, 0);
+	turn_until(&pair.server, pair.server.closed == 1);
+	assert_int_equal(close(fd), 0);
+	pair_close(&pair);
+}
+
 /* Sixteen thousand buffers for another connection: more than can be kept. A call that waits says so, nothing is lost. */
 static void test_store_full(void **state)
 {
@@ -267,6 +296,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_others_are_kept),
 		cmocka_unit_test(test_changing_sides),
 		cmocka_unit_test(test_close_forgets_what_is_kept),
+		cmocka_unit_test(test_shutdown_forgets_what_is_kept),
 		cmocka_unit_test(test_store_full),
 		cmocka_unit_test(test_wait_is_for_events),
 		cmocka_unit_test(test_listener_closed_meanwhile),
