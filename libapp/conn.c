@@ -73,8 +73,8 @@ static void prep_close(struct sc_conn *conn, struct io_uring_sqe *sqe)
 }
 
 static void (*const prepare[])(struct sc_conn *, struct io_uring_sqe *) = {
-	prep_accept,   sc_connect_timeout_prep, sc_connect_prep, sc_recv_prep, sc_send_prep, sc_udp_send_prep,
-	prep_shutdown, prep_shutdown_recv,	prep_cancel,	 prep_reset,   prep_close,
+	prep_accept,	  sc_connect_timeout_prep, sc_connect_prep,    sc_recv_prep, sc_send_prep, sc_file_read_prep,
+	sc_udp_send_prep, prep_shutdown,	   prep_shutdown_recv, prep_cancel,  prep_reset,   prep_close,
 };
 static const uint16_t untracked = OP_CANCEL;
 
@@ -106,7 +106,7 @@ bool sc_conn_fill(struct sc_conn *conn)
 
 		if (op == OP_RECV && !sc_lane_bufs_free(conn->lane))
 			continue; /* asks again when a buffer is released */
-		if (op == OP_SEND && conn->lane->high_cnt && !sc_bulk_admit(conn))
+		if (op & (OP_SEND | OP_READ) && conn->lane->high_cnt && !sc_bulk_admit(conn))
 			continue; /* waits with the lane */
 		do {
 			if (!submit(conn, bit))
@@ -115,7 +115,7 @@ bool sc_conn_fill(struct sc_conn *conn)
 		conn->want &= (uint16_t)~op;
 		conn->inflight |= (uint16_t)(op & ~untracked);
 	}
-	return !(conn->want & ~(conn->on_bulk ? OP_SEND : 0U));
+	return !(conn->want & ~(conn->on_bulk ? OP_SEND | OP_READ : 0U));
 }
 
 void sc_conn_want(struct sc_conn *conn, enum conn_op op)
@@ -245,6 +245,9 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 		if (!sc_zerocopy_complete(conn, cqe))
 			sc_send_complete(conn, cqe->res, sink);
 		break;
+	case OP_READ:
+		sc_file_read_complete(conn, cqe->res);
+		break;
 	case OP_SHUTDOWN:
 	case OP_SHUTDOWN_RECV:
 		sc_conn_close_step(conn);
@@ -274,9 +277,7 @@ void sc_close(struct sc_conn *conn, unsigned int flags)
 		if (conn->inflight & OP_SEND) {
 			sc_conn_cancel(conn, OP_SEND); /* those behind the first fail after it, in order */
 		} else {
-			conn->want &= (uint16_t)~OP_SEND;
-			sc_sends_fail(conn, conn->send_head, -ECANCELED);
-			conn->send_head = NULL;
+			sc_sends_end(conn, -ECANCELED);
 		}
 	}
 	if (now && conn->datagram)

@@ -65,8 +65,7 @@ static void connect_fail(struct sc_conn *conn, int err)
 	sc_conn_broke(conn);
 	if (conn->inbox)
 		sc_inbox_end(conn, err);
-	sc_sends_fail(conn, conn->send_head, err);
-	conn->send_head = NULL;
+	sc_sends_end(conn, err);
 }
 
 static void connect_succeed(struct sc_conn *conn)
@@ -76,7 +75,7 @@ static void connect_succeed(struct sc_conn *conn)
 	if (conn->recv_shut)
 		sc_conn_want(conn, OP_SHUTDOWN_RECV);
 	if (conn->send_head)
-		sc_conn_want(conn, OP_SEND);
+		sc_send_begin(conn);
 	else if (conn->shut && !conn->closing)
 		sc_conn_want(conn, OP_SHUTDOWN);
 }

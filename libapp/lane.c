@@ -56,6 +56,8 @@ void sc_lane_exit(struct lane *lane)
 	for (unsigned int i = 0; i < lane->conns_fresh; i++)
 		if (lane->conns[i].datagram && lane->conns[i].udp)
 			sc_udp_free(&lane->conns[i]);
+	for (unsigned int i = 0; i < lane->conns_fresh; i++)
+		free(lane->conns[i].reader);
 	free(lane->conns);
 	lane->conns = NULL;
 }
@@ -122,6 +124,8 @@ struct send *sc_lane_send_get(struct lane *lane)
 
 void sc_lane_send_put(struct lane *lane, struct send *send)
 {
+	if (send->file)
+		sc_file_send_put(send);
 	while (send->segment_cnt)
 		lane->session->segments[send->segment[--send->segment_cnt]]->pieces--;
 	send->next = lane->send_free;
@@ -193,6 +197,8 @@ static void dispatch(struct lane *lane, const struct io_uring_cqe *cqe, struct s
 	if (!op) {
 		if (gen == FILE_INSTALL)
 			sc_file_unwanted(lane, cqe->res);
+		else if (gen == FILE_CLOSE)
+			sc_file_closed(lane, idx);
 		else if (idx < LISTENERS_MAX)
 			sc_listener_complete(&lane->session->listeners[idx], lane, gen);
 		return;
@@ -281,6 +287,8 @@ void sc_lane_fill(struct lane *lane)
 		todo_fill(lane);
 	if (lane->bulk_head)
 		sc_bulk_fill(lane);
+	if (lane->session->files_closing)
+		sc_files_fill(lane);
 	for (unsigned int i = 0; i < LISTENERS_MAX; i++)
 		if (lane->session->listeners[i].used)
 			sc_listener_fill(&lane->session->listeners[i], lane);

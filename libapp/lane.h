@@ -24,12 +24,13 @@ enum conn_op {
 	OP_CONNECT = 1U << 2,
 	OP_RECV = 1U << 3,
 	OP_SEND = 1U << 4,
-	OP_SENDTO = 1U << 5, /* datagrams, each a request of its own */
-	OP_SHUTDOWN = 1U << 6,
-	OP_SHUTDOWN_RECV = 1U << 7,
-	OP_CANCEL = 1U << 8, /* of the operations in sc_conn.cancel, one request each */
-	OP_RESET = 1U << 9, /* after the cancels, before the close */
-	OP_CLOSE = 1U << 10,
+	OP_READ = 1U << 5, /* of the file that is being sent */
+	OP_SENDTO = 1U << 6, /* datagrams, each a request of its own */
+	OP_SHUTDOWN = 1U << 7,
+	OP_SHUTDOWN_RECV = 1U << 8,
+	OP_CANCEL = 1U << 9, /* of the operations in sc_conn.cancel, one request each */
+	OP_RESET = 1U << 10, /* after the cancels, before the close */
+	OP_CLOSE = 1U << 11,
 };
 enum { OPS_MAX = 16 };
 
@@ -97,7 +98,11 @@ struct send {
 	uint8_t piece_cnt;
 	uint8_t segment_cnt;
 	uint8_t segment[SEND_PIECES]; /* that pieces lie in, segment_cnt of them */
-	struct iovec piece[SEND_PIECES]; /* what is left, in the engine's addresses */
+	struct sc_file *file; /* NULL: from memory */
+	union {
+		struct iovec piece[SEND_PIECES]; /* what is left, in the engine's addresses */
+		uint64_t off; /* in the file */
+	};
 };
 
 /* What a SENDMSG points to; lies in the channel, one per connection as one send of it is in flight at most. */
@@ -123,6 +128,7 @@ struct sc_conn {
 	struct sc_conn *next; /* of the free list, or of the lane's todo list */
 	struct sc_conn *bulk_next; /* of the lane's bulk list */
 	struct inbox *inbox; /* receives by jobs; NULL: by events */
+	struct reader *reader; /* NULL: no file is being sent */
 	struct send *send_head, *send_tail; /* the head is in flight, or about to be */
 	struct send *held_tail; /* of those that ended while the kernel reads memory of one; its next is their head */
 	int file; /* slot of the lane's file table, or descriptor; -1: none */
@@ -138,7 +144,7 @@ struct sc_conn {
 	bool zerocopy_known : 1; /* zerocopy_luck is this connection's own, not yet to be asked of the lane */
 	bool on_todo : 1;
 	bool high : 1; /* SC_PRIORITY_HIGH */
-	bool on_bulk : 1; /* its OP_SEND waits there; what else it wants does not */
+	bool on_bulk : 1; /* its OP_SEND and OP_READ wait there; what else it wants does not */
 	bool bulk_turn : 1; /* taken from there for its send */
 	bool paused : 1; /* the window is full */
 	bool recv_limited : 1; /* the receive was asked for with recv_limit */

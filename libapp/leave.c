@@ -44,8 +44,12 @@ void sc_session_leave(struct sc_session *session)
 	while (!session->lost && sc_session_now_ms() < end) {
 		bool listeners_gone = listeners_close(session), conns_gone = conns_close(&session->lanes[0]);
 
-		if (listeners_gone && conns_gone)
+		bool files_gone = sc_files_close(session);
+
+		if (listeners_gone && conns_gone && files_gone) {
+			sc_segments_leave(session);
 			return;
+		}
 		(void)sc_wait(session, events, EVENTS, TURN_MS); /* nobody is told any more */
 	}
 }

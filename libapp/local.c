@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "reason.h"
 #include "session.h"
 
@@ -433,6 +434,8 @@ static void completions_close(struct sc_session *session)
 			(void)close(cqe->res);
 		else if (op == OP_CLOSE) /* closed already: the number may be somebody else's now */
 			lane->conns[idx].file = -1;
+		else if (!op && sc_tag_gen(cqe->user_data) == FILE_CLOSE)
+			sc_file_closed(lane, idx);
 		else if (!op && idx < LISTENERS_MAX && sc_tag_gen(cqe->user_data) == LISTENER_CLOSE)
 			session->listeners[idx].lane[0].open = false;
 	}
@@ -448,6 +451,7 @@ static void descriptors_close(struct sc_session *session)
 	for (unsigned int i = 0; i < LISTENERS_MAX; i++)
 		if (session->listeners[i].used && session->listeners[i].lane[0].open)
 			(void)close(session->listeners[i].lane[0].file);
+	sc_files_exit(session, true);
 }
 
 /*

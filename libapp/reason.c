@@ -50,6 +50,7 @@ static const struct {
 	{ EFAULT, "not memory of this session: send from sc_alloc or from a received buffer" },
 	{ EINVAL, "an argument is out of bounds" },
 	{ EMFILE, "out of descriptors: raise RLIMIT_NOFILE or ask for fewer conns" },
+	{ ENODATA, "the file is shorter than the range that was to be sent" },
 	{ ENOENT, "no service at that path: start sidecore-ringsvc or use engine local" },
 	{ ENOMEM, "out of memory, or more under way than a session may have: wait for what completes" },
 	{ ENOSPC, "no place left for another of this kind: close one first" },

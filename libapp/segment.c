@@ -49,7 +49,7 @@ int sc_register_mem(struct sc_session *session, size_t len, struct sc_segment **
 	unsigned int slot;
 	int err;
 
-	if (session->lost)
+	if (session->lost || sc_session_stale(session))
 		return sc_session_refuse(session);
 	if (!len || len > SC_ARENA_LEN_MAX || SC_SEGMENTS_LEN_MAX - segments_len(session) < len)
 		return sc_reason_set(-EINVAL, "segment of %zu bytes: at most %llu, and %llu in all: register less", len,
@@ -91,6 +91,8 @@ int sc_deregister_mem(struct sc_segment *segment)
 
 	if (!segment)
 		return 0;
+	if (sc_session_stale(segment->session))
+		return sc_session_refuse(segment->session);
 	if (segment->pieces)
 		return sc_reason_set(-EBUSY, "segment: %u pieces of it are being sent: wait for their SC_EVENT_SENT",
 				     segment->pieces);
@@ -99,6 +101,12 @@ int sc_deregister_mem(struct sc_segment *segment)
 		return err;
 	segment_forget(segment);
 	return 0;
+}
+
+void sc_segments_leave(struct sc_session *session)
+{
+	for (unsigned int slot = 0; slot < session->segment_end; slot++)
+		(void)sc_deregister_mem(session->segments[slot]);
 }
 
 void sc_segments_exit(struct sc_session *session)

@@ -24,6 +24,8 @@ struct sc_segment {
 	bool registered; /* as fixed buffer, in each lane */
 };
 
+/* Lets the engine, which lives on, forget all. */
+void sc_segments_leave(struct sc_session *session);
 /* Gives all back, when the engine is closed. */
 void sc_segments_exit(struct sc_session *session);
 

@@ -24,6 +24,10 @@ void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	struct send *send = conn->send_head;
 	struct send_scratch *scratch;
 
+	if (send->file) {
+		sc_file_send_prep(conn, sqe);
+		return;
+	}
 	send->asked = sc_bulk_len(conn, send->left);
 	if (sc_zerocopy_prep(conn, sqe))
 		return;
@@ -42,7 +46,7 @@ void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	sc_lane_use_file(conn->lane, sqe);
 }
 
-void sc_sends_fail(struct sc_conn *conn, struct send *send, int err)
+static void sends_fail(struct sc_conn *conn, struct send *send, int err)
 {
 	while (send) {
 		struct send *next = send->next;
@@ -53,6 +57,23 @@ void sc_sends_fail(struct sc_conn *conn, struct send *send, int err)
 			sc_lane_send_done(conn->lane, send, err);
 		send = next;
 	}
+}
+
+void sc_sends_end(struct sc_conn *conn, int err)
+{
+	conn->want &= (uint16_t)~OP_SEND;
+	if (conn->send_head && conn->send_head->file)
+		sc_file_end(conn);
+	sends_fail(conn, conn->send_head, err);
+	conn->send_head = NULL;
+}
+
+void sc_send_fail(struct sc_conn *conn, int err)
+{
+	conn->send_ended = true;
+	sc_conn_broke(conn);
+	sc_sends_end(conn, err);
+	sc_conn_close_step(conn);
 }
 
 static void piece_skip(struct send *send, size_t len)
@@ -70,6 +91,14 @@ static void piece_skip(struct send *send, size_t len)
 	}
 }
 
+void sc_send_begin(struct sc_conn *conn)
+{
+	if (conn->send_head->file)
+		sc_file_step(conn);
+	else
+		sc_conn_want(conn, OP_SEND);
+}
+
 /* What was to come after a send that ended so. Nothing can follow what was cut off. */
 static void send_next(struct sc_conn *conn, int res, bool cancelled, bool cut)
 {
@@ -77,17 +106,15 @@ static void send_next(struct sc_conn *conn, int res, bool cancelled, bool cut)
 		conn->send_ended = true;
 		if (!cancelled)
 			sc_conn_broke(conn);
-		sc_sends_fail(conn, conn->send_head, res);
-		conn->send_head = NULL;
+		sc_sends_end(conn, res);
 		return;
 	}
 	if (conn->connecting)
 		return;
 	if (conn->send_head && conn->close_now) {
-		sc_sends_fail(conn, conn->send_head, -ECANCELED);
-		conn->send_head = NULL;
+		sc_sends_end(conn, -ECANCELED);
 	} else if (conn->send_head) {
-		sc_conn_want(conn, OP_SEND);
+		sc_send_begin(conn);
 	} else if (conn->shut && !conn->closing) {
 		sc_conn_want(conn, OP_SHUTDOWN);
 	}
@@ -122,15 +149,20 @@ void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
 	if ((res < 0 || (size_t)res < send->asked) && !(send->cancelled && (res > 0 || res == -ECANCELED)))
 		conn->send_broke = true;
 	if (res > 0 && (size_t)res < send->left) {
-		piece_skip(send, (size_t)res);
+		if (send->file)
+			sc_file_sent(conn, (uint32_t)res);
+		else
+			piece_skip(send, (size_t)res);
 		if (!conn->close_now && !send->cancelled) {
-			sc_conn_want(conn, OP_SEND);
+			sc_send_begin(conn);
 			return;
 		}
 		res = -ECANCELED;
 	}
 	cancelled = send->cancelled && res == -ECANCELED;
 	cut = send->left < send->len;
+	if (send->file)
+		sc_file_end(conn);
 	conn->send_head = send->next;
 	send_end(conn, send, res, sink);
 	send_next(conn, res, cancelled, cut);
@@ -163,7 +195,7 @@ void sc_send_cancel(struct sc_conn *conn, struct send *send)
 
 /* --- the caller's side --- */
 
-static int may_send(const struct sc_conn *conn)
+int sc_send_allowed(const struct sc_conn *conn)
 {
 	if (conn->lane->session->lost)
 		return sc_session_refuse(conn->lane->session);
@@ -207,7 +239,7 @@ static void segments_get(struct sc_session *session, struct send *send, const ui
 	}
 }
 
-static void send_add(struct sc_conn *conn, struct send *send)
+void sc_send_add(struct sc_conn *conn, struct send *send)
 {
 	if (conn->send_head) {
 		conn->send_tail->next = send;
@@ -217,7 +249,32 @@ static void send_add(struct sc_conn *conn, struct send *send)
 	conn->send_head = send;
 	conn->send_tail = send;
 	if (!conn->connecting)
-		sc_conn_want(conn, OP_SEND);
+		sc_send_begin(conn);
+}
+
+struct send *sc_send_get(struct sc_conn *conn, size_t len, uint64_t tag)
+{
+	struct send *send = sc_lane_send_get(conn->lane);
+
+	if (!send) {
+		(void)sc_refuse(
+			-ENOMEM,
+			"send: as many as there may be are under way, or memory is short: wait for SC_EVENT_SENT");
+		return NULL;
+	}
+	send->next = NULL;
+	send->conn = conn;
+	send->job = NULL;
+	send->tag = tag;
+	send->len = len;
+	send->left = len;
+	send->file = NULL;
+	send->cancelled = false;
+	send->single = false;
+	send->zerocopy = false;
+	send->notices = 0;
+	send->piece_cnt = 0;
+	return send;
 }
 
 int sc_send_new(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag, struct send **ret_send)
@@ -227,7 +284,7 @@ int sc_send_new(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt,
 	uint8_t segment[SEND_PIECES];
 	struct send *send;
 	size_t len = 0;
-	int err = may_send(conn);
+	int err = sc_send_allowed(conn);
 
 	if (err)
 		return err;
@@ -236,21 +293,10 @@ int sc_send_new(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt,
 	err = pieces_check(lane->session, iov, cnt, piece, segment, &len);
 	if (err)
 		return err;
-	send = sc_lane_send_get(lane);
+	send = sc_send_get(conn, len, tag);
 	if (!send)
-		return sc_refuse(
-			-ENOMEM,
-			"send: as many as there may be are under way, or memory is short: wait for SC_EVENT_SENT");
-	send->next = NULL;
-	send->conn = conn;
-	send->job = NULL;
-	send->tag = tag;
-	send->len = len;
-	send->left = len;
-	send->cancelled = false;
+		return -ENOMEM;
 	send->single = cnt == 1;
-	send->zerocopy = false;
-	send->notices = 0;
 	send->piece_cnt = (uint8_t)cnt;
 	memcpy(send->piece, piece, cnt * sizeof(*piece));
 	segments_get(lane->session, send, segment, cnt);
@@ -271,7 +317,7 @@ int sc_send_ask(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt,
 	send->job = job;
 	if (job)
 		job->send = send;
-	send_add(conn, send);
+	sc_send_add(conn, send);
 	return 0;
 }
 
@@ -289,7 +335,7 @@ int sc_send(struct sc_conn *conn, const void *data, size_t len, uint64_t tag)
 
 int sc_shutdown(struct sc_conn *conn)
 {
-	int err = may_send(conn);
+	int err = sc_send_allowed(conn);
 
 	if (err)
 		return err;

@@ -280,6 +280,7 @@ void sc_close_session(struct sc_session *session)
 		sc_session_leave(session);
 	session->ops->close(session);
 	sc_segments_exit(session);
+	sc_files_exit(session, false);
 	lanes_exit(session);
 	sc_store_exit(&session->store);
 	sc_jobs_exit(&session->jobs);

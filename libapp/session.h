@@ -7,13 +7,14 @@
 #include <stdbool.h>
 
 #include "arena.h"
+#include "file.h"
 #include "group.h"
 #include "job.h"
 #include "lane.h"
 #include "segment.h"
 #include "store.h"
 
-enum { LISTENERS_MAX = SC_SLOT_CONNS - SC_SLOT_LISTENERS };
+enum { LISTENERS_MAX = SC_SLOT_FILES - SC_SLOT_LISTENERS };
 
 /* Checked options with every default filled in. */
 struct settings {
@@ -90,6 +91,8 @@ struct sc_session {
 	unsigned int spin_us; /* what the caller allows */
 	unsigned int spin_now_us; /* direct: what has paid lately, at most spin_us */
 	struct sc_listener listeners[LISTENERS_MAX];
+	struct sc_file *files[SC_FILES_MAX];
+	unsigned int files_closing; /* of them; each needs requests */
 
 	char *mem; /* what may be sent from: the group's */
 	size_t mem_len;
@@ -192,11 +195,21 @@ void sc_connect_abort(struct sc_conn *conn);
 int sc_send_ask(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag, struct sc_job *job);
 /* Ends soon: with -ECANCELED, with what had gone out already, or whole. */
 void sc_send_cancel(struct sc_conn *conn, struct send *send);
+/* Begins the connection's first send, or goes on with it. */
+void sc_send_begin(struct sc_conn *conn);
+/* 0, or why the connection takes no send. */
+int sc_send_allowed(const struct sc_conn *conn);
+/* A send of len bytes from nowhere yet; NULL with a reason. */
+struct send *sc_send_get(struct sc_conn *conn, size_t len, uint64_t tag);
+/* Queues it. */
+void sc_send_add(struct sc_conn *conn, struct send *send);
 /* The request for the connection's first send, or the rest of it. */
 void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
 void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink);
-/* These sends end with err, told by the next reap. */
-void sc_sends_fail(struct sc_conn *conn, struct send *send, int err);
+/* Sends not in flight end with err, told by the next reap. */
+void sc_sends_end(struct sc_conn *conn, int err);
+/* The first ends with err as well, for a reason of ours. */
+void sc_send_fail(struct sc_conn *conn, int err);
 
 /* The event tells what a job would ask for. */
 bool sc_mode_received(const struct sc_event *event, const struct sc_conn *conn);

@@ -25,6 +25,7 @@ static const __u8 allowed_ops[] = {
 	IORING_OP_CLOSE,    IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL,
 	IORING_OP_POLL_ADD,
 	IORING_OP_WRITE, // to the completion eventfd; to a socket it is a SEND
+	IORING_OP_READ, // of files; of a socket it is a RECV
 	IORING_OP_MSG_RING, // to another lane of the engine
 	IORING_OP_CONNECT,  IORING_OP_TIMEOUT,	IORING_OP_FIXED_FD_INSTALL,
 	IORING_OP_RECVMSG,

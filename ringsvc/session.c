@@ -196,12 +196,21 @@ static int check_socket(int fd)
 	return type == SOCK_STREAM || type == SOCK_DGRAM ? 0 : -ESOCKTNOSUPPORT;
 }
 
+// What the app reads from it goes into its own channel.
+static int check_regular(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
+}
+
 // With SC_CHANNEL_DESCRIPTORS the engine keeps the descriptor until it ends, which is when its only session ends, or until
 // the app closes it by a request.
-static int take_socket(struct sc_session *session, const struct sc_cores *cores, const struct sc_ctl_msg *msg, int *fd,
-		       __u32 *ret_slot)
+static int take_file(struct sc_session *session, const struct sc_cores *cores, const struct sc_ctl_msg *msg, int *fd,
+		     __u32 *ret_slot)
 {
-	int err = check_socket(*fd);
+	bool regular = msg->slot >= SC_SLOT_FILES && msg->slot < SC_SLOT_CONNS;
+	int err = regular ? check_regular(*fd) : check_socket(*fd);
 
 	if (err)
 		return err;
@@ -227,7 +236,7 @@ static bool serve_file_add(struct sc_session *session, const struct sc_cores *co
 		reply.status = -EINVAL;
 		reply.reason = SC_REFUSED_LIMIT;
 	} else {
-		reply.status = take_socket(session, cores, msg, fd, &reply.slot);
+		reply.status = take_file(session, cores, msg, fd, &reply.slot);
 	}
 	return !sc_ctl_send(session->ctl, &reply, sizeof(reply), NULL, 0);
 }

@@ -31,6 +31,7 @@ enum sc_limit {
 	SC_SQ_ENTRIES_MAX = 4096,
 	SC_CQ_ENTRIES_MAX = 65536,
 	SC_SEGMENTS_MAX = 64, /* per session */
+	SC_FILES_MAX = 64, /* per lane */
 };
 #define SC_ARENA_LEN_MAX    (1ULL << 30) /* of a segment, too */
 #define SC_SEGMENTS_LEN_MAX (4ULL << 30) /* of all of a session */
@@ -40,7 +41,10 @@ enum sc_slot {
 	SC_SLOT_DOORBELL = 0, /* eventfd that wakes the poller, put there by the service */
 	SC_SLOT_COMPLETION = 1, /* eventfd that wakes the app: a WRITE to it wakes when the queue is that far */
 	SC_SLOT_LISTENERS = 2, /* first slot of listening sockets */
-	SC_SLOT_CONNS = 16, /* first slot of connections, conn_cnt of them; as many again with SC_HELLO_THREADS */
+	SC_SLOT_FILES = 16, /* first slot of regular files, SC_FILES_MAX of them */
+	SC_SLOT_CONNS =
+		SC_SLOT_FILES +
+		SC_FILES_MAX, /* first slot of connections, conn_cnt of them; as many again with SC_HELLO_THREADS */
 };
 
 #define SC_SLOTS_MAX (SC_SLOT_CONNS + 2 * SC_CONNS_MAX)
@@ -116,7 +120,7 @@ enum sc_ctl_type {
 	SC_CTL_HELLO = 1,
 	/*
 	 * app -> service. Uses lane, slot (SC_SLOT_LISTENERS up to the last connection's), and carries one descriptor,
-	 * a socket, that goes into the lane's file table. Reply: status, slot: the slot, or with SC_CHANNEL_DESCRIPTORS
+	 * a socket, or in the slots of files a regular file, that goes into the lane's file table. Reply: status, slot: the slot, or with SC_CHANNEL_DESCRIPTORS
 	 * the engine's descriptor.
 	 */
 	SC_CTL_FILE_ADD = 2,

@@ -28,6 +28,7 @@ struct sc_session;
 struct sc_listener;
 struct sc_conn;
 struct sc_segment;
+struct sc_file;
 
 enum sc_engine {
 	SC_ENGINE_AUTO, /* direct if the service answers, else local */
@@ -292,6 +293,30 @@ int sc_conn_set_zerocopy(struct sc_conn *conn, enum sc_zerocopy mode);
  */
 enum sc_priority { SC_PRIORITY_NORMAL, SC_PRIORITY_HIGH };
 int sc_conn_set_priority(struct sc_conn *conn, enum sc_priority priority);
+
+/*
+ * Opens a regular file to send from, and hands it to the engine, which reads it with the rights that the descriptor has. At most 64
+ * per session. sc_file_open_fd takes a descriptor, which stays the caller's. May block up to 5 s for the service.
+ *
+ * -errno as open; -EINVAL not a regular file; -ENOSPC too many; -ENOMEM; -EOWNERDEAD the engine is gone.
+ */
+int sc_file_open(struct sc_session *session, const char *path, struct sc_file **ret_file);
+int sc_file_open_fd(struct sc_session *session, int fd, struct sc_file **ret_file);
+
+/* Its length when it was opened. */
+uint64_t sc_file_len(const struct sc_file *file);
+
+/* NULL is fine. -EBUSY: sends of it have not been told of, nothing has changed. */
+int sc_file_close(struct sc_file *file);
+
+/*
+ * Sends len bytes of the file from off on, in order with the connection's other sends, and as one of them: SC_EVENT_SENT with the
+ * tag tells of the whole. The engine reads into the arena, at most 128 KiB ahead. When the file cannot be read the send fails
+ * with that -errno, -ENODATA if it has become too short; what was read before has gone out then, so nothing more may follow: later
+ * sends fail as well, and the caller closes. -EINVAL len is 0 or more than 1 GiB, the file another session's; -ENOMEM
+ * too many sends, or no room in the arena; -EPIPE, -EOWNERDEAD as sc_send.
+ */
+int sc_send_file(struct sc_conn *conn, struct sc_file *file, uint64_t off, size_t len, uint64_t tag);
 
 /* Ends the sending direction after what was asked to be sent: the peer sees the end of the stream. */
 int sc_shutdown(struct sc_conn *conn);

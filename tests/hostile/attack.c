@@ -62,11 +62,15 @@ static void scribble(char *mem, size_t len, struct chance *chance)
 static void forge(struct io_uring_sqe *sqe, const struct session *session, struct chance *chance)
 {
 	static const __u8 ops[] = {
-		IORING_OP_NOP,	    IORING_OP_ACCEPT,		IORING_OP_SEND,
-		IORING_OP_SENDMSG,  IORING_OP_SEND_ZC,		IORING_OP_RECV,
-		IORING_OP_CLOSE,    IORING_OP_SHUTDOWN,		IORING_OP_ASYNC_CANCEL,
-		IORING_OP_POLL_ADD, IORING_OP_MSG_RING,		IORING_OP_CONNECT,
-		IORING_OP_TIMEOUT,  IORING_OP_FIXED_FD_INSTALL, IORING_OP_RECVMSG,
+		IORING_OP_NOP,		IORING_OP_ACCEPT,
+		IORING_OP_SEND,		IORING_OP_SENDMSG,
+		IORING_OP_SEND_ZC,	IORING_OP_RECV,
+		IORING_OP_CLOSE,	IORING_OP_SHUTDOWN,
+		IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
+		IORING_OP_MSG_RING,	IORING_OP_CONNECT,
+		IORING_OP_TIMEOUT,	IORING_OP_FIXED_FD_INSTALL,
+		IORING_OP_RECVMSG,	IORING_OP_READ,
+		IORING_OP_WRITE,
 	};
 
 	scribble((char *)sqe, sizeof(*sqe), chance);
@@ -331,7 +335,7 @@ static int odd_descriptor(const struct session *session, struct chance *chance)
 {
 	int pair[2] = { -1, -1 };
 
-	switch (chance_below(chance, 8)) {
+	switch (chance_below(chance, 10)) {
 	case 0:
 		(void)!pipe2(pair, O_CLOEXEC);
 		break;
@@ -344,6 +348,10 @@ static int odd_descriptor(const struct session *session, struct chance *chance)
 		return dup(session->fds[0]);
 	case 4:
 		return open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	case 8:
+		return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	case 9:
+		return open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	case 5:
 		return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	case 6:
@@ -364,7 +372,7 @@ static void odd_files(struct session *session, struct chance *chance)
 	for (unsigned int i = 0; i < cnt; i++)
 		fds[i] = odd_descriptor(session, chance);
 	msg.lane = chance_below(chance, 4) ? 0 : chance_odd_number(chance);
-	msg.slot = chance_below(chance, 4) ? chance_below(chance, 64) : chance_odd_number(chance);
+	msg.slot = chance_below(chance, 4) ? chance_below(chance, SC_SLOT_CONNS + 64) : chance_odd_number(chance);
 	session_send(session, &msg, sizeof(msg), fds, cnt);
 	for (unsigned int i = 0; i < cnt; i++)
 		if (fds[i] >= 0)

@@ -39,12 +39,12 @@ LANE_FIELDS = ("sqes_off buf_ring_off bufs_off sq_head_off sq_tail_off sq_flags_
                "cq_flags_off cqes_off sq_entries cq_entries buf_cnt buf_len cpu ring").split()
 F_GET_SEALS, SEALS = 1034, 0x1 | 0x2 | 0x4  # SEAL, SHRINK, GROW
 NEED_WAKEUP = 1
-OP_NOP, OP_ACCEPT, OP_OPENAT, OP_SEND, OP_RECV, OP_MSG_RING, OP_FIXED_FD_INSTALL = 0, 13, 18, 26, 27, 40, 54
+OP_NOP, OP_READ, OP_ACCEPT, OP_OPENAT, OP_SEND, OP_RECV, OP_MSG_RING, OP_FIXED_FD_INSTALL = 0, 22, 13, 18, 26, 27, 40, 54
 MSG_SEND_FD, FILE_INDEX_ALLOC = 1, 0xFFFFFFFF
 THREADS = 1  # flag of HELLO
 FIXED_FILE, IO_LINK, BUFFER_SELECT = 1 << 0, 1 << 2, 1 << 5
 RECV_MULTISHOT = 1 << 1
-SLOT_CONNS = 16
+SLOT_FILES, SLOT_CONNS = 16, 80
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be several users")
 
@@ -506,6 +506,28 @@ def test_file_add_takes_sockets_only(service):
     with pytest.raises(Refused) as refused:
         app.kick(lane=1)
     assert refused.value.args == (-22, LIMIT)
+    app.close()
+
+
+def test_file_add_takes_regular_files_to_their_slots(service):
+    app, (near, far) = App(service.path), socket.socketpair()
+    app.hello(conn_cnt=4)
+    with tempfile.TemporaryFile() as file, near, far, open("/dev/zero", "rb") as device:
+        file.write(b"0123456789")
+        file.flush()
+        app.file_add(file, SLOT_FILES)
+        app.file_add(file, SLOT_CONNS - 1)
+        for bad, slot, want in ((near, SLOT_FILES, -22), (device, SLOT_FILES, -22), (file, SLOT_FILES - 1, -88),
+                                (file, SLOT_CONNS, -88)):
+            with pytest.raises(Refused) as refused:
+                app.file_add(bad, slot)
+            assert refused.value.args == (want, NONE)
+        arena = app.header["arena_off"]
+        read = {"flags": FIXED_FILE, "addr": app.header["base"] + arena, "user_data": 8}
+        app.submit(request(OP_READ, fd=SLOT_CONNS - 1, length=5, **read))
+        assert app.complete(8) == 5 and app.memory[arena:arena + 5] == b"01234"
+        app.submit(request(OP_READ, fd=SLOT_FILES + 1, length=5, **read))
+        assert app.complete(8) == -9  # EBADF: an empty slot
     app.close()
 
 
