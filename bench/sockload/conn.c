@@ -108,29 +108,47 @@ static void next_message(struct load *load, struct conn *conn)
 	conn->to_receive = load->options.kind == LOAD_RECEIVE ? 0 : load->options.len;
 }
 
+/* The first step is the server's answer to the first message; what comes after it waits for conn_start. */
 static void step_done(struct load *load, struct conn *conn)
 {
 	if (conn->ready) {
 		count_op(load, conn);
+		next_message(load, conn);
 	} else {
 		conn->ready = true;
-		conn->since_ns = load_now_ns();
 		load->ready++;
 	}
-	next_message(load, conn);
+}
+
+static void watch_step(struct load *load, struct conn *conn)
+{
+	watch(load, conn, (conn->to_receive ? EPOLLIN : 0U) | (conn->to_send || !conn->to_receive ? EPOLLOUT : 0U));
 }
 
 /* Both directions, and at once what the end of a step begins. */
 static void move_messages(struct load *load, struct conn *conn)
 {
+	bool first = !conn->ready;
+
 	if (!step_send(load, conn) || !step_receive(load, conn))
 		return;
 	if (!conn->to_send && !conn->to_receive) {
 		step_done(load, conn);
+		if (first) {
+			watch(load, conn, EPOLLRDHUP);
+			return;
+		}
 		if (!step_send(load, conn))
 			return;
 	}
-	watch(load, conn, (conn->to_receive ? EPOLLIN : 0U) | (conn->to_send || !conn->to_receive ? EPOLLOUT : 0U));
+	watch_step(load, conn);
+}
+
+void conn_start(struct load *load, struct conn *conn)
+{
+	conn->since_ns = load_now_ns();
+	next_message(load, conn);
+	watch_step(load, conn);
 }
 
 /* The request, then everything up to the end of the stream. */
@@ -229,6 +247,8 @@ bool conn_open_blocking(struct load *load, struct conn *conn)
 	if (!all(load, conn))
 		return false;
 	step_done(load, conn);
+	conn->since_ns = load_now_ns();
+	next_message(load, conn);
 	return true;
 }
 

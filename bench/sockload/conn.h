@@ -27,6 +27,8 @@ uint64_t load_now_ns(void);
 
 /* Connects; false after counting an error. */
 bool conn_open(struct load *load, struct conn *conn);
+/* Its first message has been answered, as all others' have: those that are open would starve those that are not. */
+void conn_start(struct load *load, struct conn *conn);
 /* epoll says that something can be done. */
 void conn_move(struct load *load, struct conn *conn);
 /* An echo over a blocking socket: its first message, then round trip after round trip. False after counting an error. */

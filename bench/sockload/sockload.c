@@ -52,6 +52,12 @@ static bool open_all(struct conn *conns)
 	return false;
 }
 
+static void start_all(struct conn *conns)
+{
+	for (unsigned int i = 0; i < load.options.connections && load.options.kind < LOAD_ACCEPT; i++)
+		conn_start(&load, &conns[i]);
+}
+
 static uint64_t run_until(uint64_t end_ns, struct conn *blocking)
 {
 	uint64_t now_ns;
@@ -121,6 +127,8 @@ int main(int argc, char **argv)
 		errx(EXIT_FAILURE, "connections: %u of %u: %s", load.ready, load.options.connections,
 		     load.errors ? "the server does not take more" : "stopped");
 	fprintf(stderr, "%u connections open\n", load.options.connections);
+	if (!blocking)
+		start_all(conns);
 	measure(blocking ? conns : NULL);
 	free(conns);
 	return load.errors || (load.options.kind != LOAD_IDLE && !load.counts.ops) ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -98,7 +98,8 @@ static void check(const struct frame *frame, int len)
 	for (program = BENCH_STEER; program <= BENCH_ON_CPU; program++) {
 		reason = bench_reason(program, frame->bytes, len, &verdict);
 		if (!fits(reason, verdict))
-			fail_msg("program %d, length %d: verdict %d, but it was %s", program, len, verdict, help[reason]);
+			fail_msg("program %d, length %d: verdict %d, but it was %s", program, len, verdict,
+				 help[reason]);
 	}
 }
 
