@@ -203,6 +203,7 @@ void conn_move(struct load *load, struct conn *conn)
 static bool begin(struct load *load, struct conn *conn, int flags)
 {
 	const struct sockaddr *target = (const struct sockaddr *)&load->options.target;
+	const struct linger reset = { .l_onoff = 1 };
 	int one = 1;
 
 	*conn = (struct conn){ .since_ns = load_now_ns() };
@@ -212,6 +213,9 @@ static bool begin(struct load *load, struct conn *conn, int flags)
 		return false;
 	}
 	(void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (load->options.kind != LOAD_ACCEPT &&
+	    load->options.kind != LOAD_CHURN) /* else this end would keep its port a minute */
+		(void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	if (connect(conn->fd, target, sizeof(load->options.target)) && errno != EINPROGRESS) {
 		fail(load, conn);
 		return false;
