@@ -74,6 +74,7 @@ def measure(network, roles, name, size, seconds, server, warmup_s=WARMUP_S):
         "requests_per_s": report["requests_per_s"],
         "app_core_idle": 1 - usage.busy,
         "app_core_us_per_request": usage.busy * 1e6 / report["requests_per_s"],
+        "server_us_per_request": usage.server_s / usage.wall_s * 1e6 / report["requests_per_s"],
         "app_core_foreign": usage.foreign,
         "service_core_busy": usage.poller_busy,
         "p50_us": report["latency_us"]["p50"],

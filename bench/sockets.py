@@ -51,6 +51,7 @@ def measure(network, roles, server, seconds, **what):
     return {
         "ops_per_s": report["ops_per_s"],
         "app_core_us_per_op": usage.busy * 1e6 / report["ops_per_s"] if report["ops"] else None,
+        "server_us_per_op": usage.server_s / usage.wall_s * 1e6 / report["ops_per_s"] if report["ops"] else None,
         "poller_busy": usage.poller_busy,
         "p50_us": report["latency_us"]["p50"],
         "p99_us": report["latency_us"]["p99"],
