@@ -393,7 +393,8 @@ int sc_job_wait(struct sc_job *job, int timeout_ms, ssize_t *ret_result);
 /*
  * The job ends soon; its end is still to be asked for. A receive ends at once, with the bytes it has or -ECANCELED. A send
  * ends with -ECANCELED if nothing of it had gone out, and those behind it go on; else with the number of bytes that had. If
- * that is less than all, the connection sends no more.
+ * that is less than all, the connection sends no more. Without a copy its memory is in use until the peer has what had gone out, or
+ * the connection is closed.
  */
 void sc_job_cancel(struct sc_job *job);
 
