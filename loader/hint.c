@@ -81,6 +81,18 @@ const char *sc_hint_fix(enum sc_step step, int err)
 	return hints[i].hint;
 }
 
+/* With the object's name where the hint says IF. */
+static const char *name_object(const char *hint, const char *object)
+{
+	static char text[512];
+	const char *place = strstr(hint, " IF ");
+
+	if (!place)
+		return hint;
+	snprintf(text, sizeof(text), "%.*s %s %s", (int)(place - hint), hint, object, place + strlen(" IF "));
+	return text;
+}
+
 const char *sc_hint_reason(int err)
 {
 	static char reason[512];
@@ -92,5 +104,6 @@ const char *sc_hint_reason(int err)
 
 void sc_hint_error(const char *object, enum sc_step step, int err)
 {
-	sc_error("%s: %s: %s; %s", object, step_names[step], sc_hint_reason(err), sc_hint_fix(step, err));
+	sc_error("%s: %s: %s; %s", object, step_names[step], sc_hint_reason(err),
+		 name_object(sc_hint_fix(step, err), object));
 }

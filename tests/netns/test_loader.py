@@ -480,7 +480,7 @@ def test_kernel_words_are_shown(lab):
     queues = ("numrxqueues", "4", "numtxqueues", "4")
     lab.server.run("ip", "link", "add", "few", *queues, "type", "veth", "peer", "name", "many", *queues)
     lab.server.run("ethtool", "-L", "few", "rx", "1")
-    refused(lab.loader("attach", "few", "--cpus", "1", check=False), "few", "rx queues", "ethtool -L")
+    refused(lab.loader("attach", "few", "--cpus", "1", check=False), "few", "rx queues", "ethtool -L few rx N")
     assert pins(lab) == []
 
 

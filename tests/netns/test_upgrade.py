@@ -42,6 +42,12 @@ def ended(process, *words, code=1):
         assert word in error, error
 
 
+def halted(lab, upgrade, before):
+    """Stops an upgrade once its programs are in use: what the test does now comes before the second half of its check."""
+    assert wait_until(lambda: lab.server.xdp_id() not in (0, before), 20)
+    upgrade.send_signal(signal.SIGSTOP)
+
+
 @pytest.mark.parametrize("mode", ["native", "skb"])
 def test_upgrade_loses_nothing(lab, mode):
     """Datagrams are numbered and counted at both ends, while programs are exchanged, kept, and taken back."""
@@ -99,11 +105,12 @@ def test_sick_programs_go_back(lab):
     attach(lab)
     before = lab.server.xdp_id()
     sink = udp_sink(lab)
-    source = python(lab.client, UDP_SOURCE, lab.server.ip4, UDP_PORT, 50000, 20, cpu=0)
+    source = python(lab.client, UDP_SOURCE, lab.server.ip4, UDP_PORT, 25000, 20, cpu=0)
     assert wait_until(lambda: attachment(lab)["counters"]["steered"] > 0)
-    upgrade = start(lab, "upgrade", "sv0", "--health", "5")
-    assert wait_until(lambda: lab.server.xdp_id() not in (0, before), 20)
+    upgrade = start(lab, "upgrade", "sv0", "--health", "3")
+    halted(lab, upgrade, before)
     bpftool("map", "delete", "pinned", pin_dir(lab) / "cpus", "key", 1, 0, 0, 0)
+    upgrade.send_signal(signal.SIGCONT)
     ended(upgrade, "did not find their CPU", "programs before run again", "doctor sv0")
     assert lab.server.xdp_id() == before == attachment(lab)["program"]["id"]
     assert bpftool("prog", "show", "pinned", pin_dir(lab) / "steer")["id"] == before
@@ -115,11 +122,12 @@ def test_sick_programs_go_back(lab):
 def test_packets_that_stop_coming_go_back(lab):
     attach(lab)
     before = lab.server.xdp_id()
-    source = python(lab.client, UDP_SOURCE, lab.server.ip4, UDP_PORT, 50000, 20, cpu=0)
+    source = python(lab.client, UDP_SOURCE, lab.server.ip4, UDP_PORT, 25000, 20, cpu=0)
     assert wait_until(lambda: attachment(lab)["counters"]["steered"] > 0)
-    upgrade = start(lab, "upgrade", "sv0", "--health", "5")
-    assert wait_until(lambda: lab.server.xdp_id() not in (0, before), 20)
+    upgrade = start(lab, "upgrade", "sv0", "--health", "3")
+    halted(lab, upgrade, before)
     lab.client.run("ip", "link", "set", "cl0", "down")
+    upgrade.send_signal(signal.SIGCONT)
     ended(upgrade, "none in the same time after", "programs before run again")
     assert lab.server.xdp_id() == before
     source.kill()
