@@ -260,7 +260,7 @@ def test_attach_status_detach(lab):
     assert [s["service"] for s in found["services"]] == ["tcp/8080", "udp/53"]
     assert lab.loader("status").stdout.startswith("sv0: ")
     assert lab.loader("detach", "sv0").stdout == "sv0: detached\n"
-    assert lab.server.xdp_id() == 0
+    assert wait_until(lambda: lab.server.xdp_id() == 0)
     assert pins(lab) == []
     refused(lab.loader("detach", "sv0", check=False), "sv0", "not attached")
     refused(lab.loader("status", "sv0", check=False), "sv0", "not attached")
@@ -612,7 +612,7 @@ def test_other_version_is_not_touched(lab, make_older):
     lab.loader("clean")
     assert lab.server.xdp_id() == program
     lab.loader("detach", "sv0")
-    assert lab.server.xdp_id() == 0 and pins(lab) == []
+    assert wait_until(lambda: lab.server.xdp_id() == 0) and pins(lab) == []
     lab.loader("attach", "sv0", "--cpus", "1")
 
 
