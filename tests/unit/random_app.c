@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ struct app {
 	struct sc_options options;
 	struct sc_listener *listeners[CROWD_PORTS];
 	char address[INET_ADDRSTRLEN];
+	struct sc_file *file;
 	int epoll_fd;
 	unsigned int close_rate; /* per thousand operations */
 	unsigned int release_rate, connect_rate, job_rate, tune_rate;
@@ -33,6 +35,15 @@ struct app {
 	uint64_t last_moves;
 	time_t last_move;
 };
+
+static void close_link(struct app *app, struct link *link, unsigned int flags)
+{
+	sc_close(link->conn, flags);
+	if (!link->closing)
+		link->closing_batch = app->model.batch;
+	link->closing = true;
+	link->close_now |= flags;
+}
 
 /* --- sending --- */
 
@@ -163,6 +174,38 @@ static void send_echo_apart(struct app *app, struct link *link, struct held *hel
 	order_done(app, link, body, sc_send(link->conn, held->data, held->len, body->tag));
 }
 
+/* A range of the file, behind a header that tells which. */
+static void send_range(struct app *app, struct link *link)
+{
+	size_t off = rng_below(&app->model.rng, WIRE_FILE_LEN), len = rng_len(&app->model.rng, 19);
+	struct order *head, *body;
+	int err;
+
+	len = len < WIRE_FILE_LEN - off ? len : WIRE_FILE_LEN - off;
+	if (sends_ended(link) || app->model.order_cnt >= ORDERS_MAX - 1)
+		return;
+	head = order_new(app, sizeof(struct wire_frame));
+	if (!head)
+		return;
+	head->len = sizeof(struct wire_frame);
+	frame_put(link, head->mem, WIRE_FILE, len, off);
+	err = sc_send(link->conn, head->mem, head->len, head->tag);
+	order_done(app, link, head, err);
+	if (err)
+		return;
+	body = order_new(app, 0);
+	body->len = len;
+	err = sc_send_file(link->conn, app->file, off, len, body->tag);
+	if (err == -ENOMEM)
+		free(body);
+	else
+		order_done(app, link, body, err);
+	if (err) /* the header promised more */
+		close_link(app, link, SC_CLOSE_NOW);
+	else
+		app->tally->ranges++;
+}
+
 static void send_wrong(struct app *app, struct link *link)
 {
 	static char outside[64];
@@ -188,6 +231,8 @@ static void op_send(struct app *app, struct link *link)
 
 	if (what < 1)
 		send_wrong(app, link);
+	else if (what < 4)
+		send_range(app, link);
 	else if (what < 50 || !held || held->link->closed)
 		send_own(app, link);
 	else if (what < 85)
@@ -330,11 +375,7 @@ static void op_close(struct app *app, struct link *link)
 		link->shut = true;
 		return;
 	}
-	sc_close(link->conn, what == 1 ? 0 : what == 2 ? SC_CLOSE_NOW : SC_CLOSE_RESET);
-	if (!link->closing)
-		link->closing_batch = app->model.batch;
-	link->closing = true;
-	link->close_now |= what >= 2;
+	close_link(app, link, what == 1 ? 0 : what == 2 ? SC_CLOSE_NOW : SC_CLOSE_RESET);
 }
 
 static void op_alloc(struct app *app)
@@ -551,6 +592,19 @@ static void options_draw(struct app *app, enum sc_engine engine)
 	app->crowd.leave_rate = 1 + rng_below(rng, 6);
 }
 
+static struct sc_file *file_open(struct sc_session *session)
+{
+	static char bytes[WIRE_FILE_LEN];
+	int fd = memfd_create("random", MFD_CLOEXEC);
+	struct sc_file *file;
+
+	wire_fill(bytes, sizeof(bytes), WIRE_FILE_STREAM, 0);
+	EXPECT(fd >= 0 && write(fd, bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes), "memfd: %s", strerror(errno));
+	EXPECT(!sc_file_open_fd(session, fd, &file), "%s", sc_reason());
+	(void)close(fd);
+	return file;
+}
+
 static void round_open(struct app *app, enum sc_engine engine, uint64_t seed)
 {
 	struct epoll_event event = { .events = EPOLLIN };
@@ -566,6 +620,7 @@ static void round_open(struct app *app, enum sc_engine engine, uint64_t seed)
 	EXPECT(!epoll_ctl(app->epoll_fd, EPOLL_CTL_ADD, sc_fd(app->model.session), &event), "epoll_ctl: %s",
 	       strerror(errno));
 	arena_measure(app, app->pieces);
+	app->file = file_open(app->model.session);
 	op_listen(app, 0);
 	app->last_move = time(NULL);
 	crowd_start(&app->crowd);
@@ -604,6 +659,7 @@ static void round_drain(struct app *app)
 	for (unsigned int i = 0; i < MODEL_SEGMENTS; i++)
 		if (model->segments[i])
 			op_segment(app, i);
+	EXPECT(!sc_file_close(app->file), "%s", sc_reason());
 }
 
 static void lane_check(struct lane *lane, enum sc_engine engine)

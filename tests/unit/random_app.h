@@ -11,7 +11,7 @@ struct tally {
 	uint64_t polls; /* looks for events */
 	uint64_t moves; /* of the peers */
 	uint64_t conns, connected; /* in all; made by the application */
-	uint64_t segments;
+	uint64_t segments, ranges;
 	uint64_t bytes; /* both ways */
 	uint64_t failed_sends, failed_allocs, copied, starved, paused;
 };

@@ -111,12 +111,16 @@ static bool header_valid(const struct remote *remote)
 
 	if (frame->magic != WIRE_MAGIC || (remote->app_id && remote->app_id != frame->app_id))
 		return false;
+	if (frame->kind == WIRE_FILE)
+		return frame->pos + frame->len <= WIRE_FILE_LEN;
 	return frame->kind == WIRE_OWN || (frame->kind == WIRE_ECHO && frame->pos + frame->len <= remote->sent);
 }
 
 static bool body_valid(const struct remote *remote, const char *data, size_t len)
 {
-	uint64_t stream = remote->frame.kind == WIRE_ECHO ? remote->id : WIRE_APP_STREAM | remote->frame.app_id;
+	uint64_t stream = remote->frame.kind == WIRE_ECHO ? remote->id :
+			  remote->frame.kind == WIRE_FILE ? WIRE_FILE_STREAM :
+							    WIRE_APP_STREAM | remote->frame.app_id;
 
 	return wire_is(data, len, stream, remote->frame.pos + remote->frame_seen);
 }

@@ -3,7 +3,7 @@
  * What both sides of the random test know: the random numbers, and the bytes that go each way.
  *
  * A peer sends one stream, told by its id and a position; its first bytes are the id. The application sends frames: a
- * header, then a piece of a stream of its own (WIRE_OWN) or of what it has received from that peer (WIRE_ECHO).
+ * header, then a piece of a stream of its own (WIRE_OWN), of what it has received from that peer (WIRE_ECHO), or of a file.
  */
 #ifndef TESTS_RANDOM_WIRE_H
 #define TESTS_RANDOM_WIRE_H
@@ -43,7 +43,7 @@ static inline size_t rng_len(struct rng *rng, unsigned int max_shift)
 	return 1 + rng_next(rng) % ((size_t)1 << rng_below(rng, max_shift + 1));
 }
 
-enum wire_kind { WIRE_OWN = 1, WIRE_ECHO };
+enum wire_kind { WIRE_OWN = 1, WIRE_ECHO, WIRE_FILE };
 enum { WIRE_MAGIC = 0x5343524e, WIRE_ID_LEN = sizeof(uint32_t) };
 
 struct wire_frame {
@@ -55,7 +55,9 @@ struct wire_frame {
 };
 
 /* Streams of the application's connections are not those of the peers with the same id. */
-#define WIRE_APP_STREAM (1ULL << 32)
+#define WIRE_APP_STREAM	 (1ULL << 32)
+#define WIRE_FILE_STREAM (1ULL << 33) /* what the file has that is sent from */
+enum { WIRE_FILE_LEN = 1 << 20 };
 
 /* The bytes of a stream from pos on. */
 void wire_fill(void *data, size_t len, uint64_t stream, uint64_t pos);
