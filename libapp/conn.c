@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "handover.h"
 #include "inbox.h"
 #include "session.h"
 #include "udp.h"
@@ -69,12 +70,13 @@ static void prep_close(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	if (conn->lane->descriptors)
 		io_uring_prep_close(sqe, conn->file);
 	else
-		io_uring_prep_close_direct(sqe, sc_conn_slot(conn));
+		io_uring_prep_close_direct(sqe, (unsigned int)conn->file);
 }
 
 static void (*const prepare[])(struct sc_conn *, struct io_uring_sqe *) = {
 	prep_accept,	  sc_connect_timeout_prep, sc_connect_prep,    sc_recv_prep, sc_send_prep, sc_file_read_prep,
 	sc_udp_send_prep, prep_shutdown,	   prep_shutdown_recv, prep_cancel,  prep_reset,   prep_close,
+	sc_handover_prep,
 };
 static const uint16_t untracked = OP_CANCEL;
 
@@ -160,7 +162,7 @@ void sc_conn_broke(struct sc_conn *conn)
  */
 void sc_conn_close_step(struct sc_conn *conn)
 {
-	if (!conn->closing || conn->close_asked || conn->send_head ||
+	if (!conn->closing || conn->close_asked || conn->send_head || conn->giving ||
 	    (conn->want | conn->inflight) & (OP_SHUTDOWN | OP_SHUTDOWN_RECV) || (conn->datagram && sc_udp_busy(conn)))
 		return;
 	if (conn->held_tail) {
@@ -212,9 +214,12 @@ static void close_end(struct sc_conn *conn, struct sink *sink)
 	sc_listener_left(conn);
 	if (conn->datagram)
 		sc_udp_free(conn);
-	conn->lane->session->counters.closed++;
+	if (conn->given)
+		conn->lane->session->counters.given++;
+	else
+		conn->lane->session->counters.closed++;
 	if (!conn->untold)
-		sc_event_add(sink, SC_EVENT_CLOSED, conn);
+		sc_event_add(sink, conn->given ? SC_EVENT_GIVEN : SC_EVENT_CLOSED, conn);
 	sc_conn_recycle(conn);
 }
 
@@ -222,6 +227,8 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 {
 	if (cqe->flags & IORING_CQE_F_NOTIF) {
 		sc_zerocopy_notice(conn, cqe, sink);
+		if (conn->giving)
+			sc_handover_step(conn);
 		return;
 	}
 	if (op & untracked || !(conn->inflight & op))
@@ -258,9 +265,14 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 	case OP_CLOSE:
 		conn->file = -1;
 		break;
+	case OP_GIVE:
+		sc_handover_complete(conn, cqe->res, sink);
+		break;
 	default:
 		break;
 	}
+	if (conn->giving)
+		sc_handover_step(conn);
 	if (op != OP_SEND)
 		close_end(conn, sink);
 }
@@ -287,6 +299,10 @@ void sc_close(struct sc_conn *conn, unsigned int flags)
 	conn->closing = true;
 	conn->close_now |= now;
 	conn->close_reset |= !!(flags & SC_CLOSE_RESET);
+	if (conn->parcel)
+		sc_handover_drop(conn);
+	if (conn->giving)
+		sc_handover_step(conn);
 	sc_conn_close_step(conn);
 }
 

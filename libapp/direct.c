@@ -65,7 +65,8 @@ static void lane_open(struct lane *lane, struct sc_session *session, const struc
 	lane->shared_queue = true;
 	lane->flushed_tail = lane->ring.sq.sqe_tail;
 	lane->number = (unsigned int)(at - header->lane);
-	lane->ring_fd = (int)at->ring;
+	lane->begun = true;
+	session->group->mailboxes[lane->number].ring_fd = (int)at->ring;
 	lane->cpu = (int)at->cpu;
 	lane->buf_ring = (struct io_uring_buf_ring *)(session->mem + at->buf_ring_off);
 	lane->bufs = session->mem + at->bufs_off;

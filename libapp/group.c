@@ -4,6 +4,7 @@
 
 #include "control.h"
 #include "group.h"
+#include "handover.h"
 
 struct group *sc_group_create(unsigned int session_cnt)
 {
@@ -20,6 +21,8 @@ struct group *sc_group_create(unsigned int session_cnt)
 
 void sc_group_free(struct group *group)
 {
+	for (unsigned int i = 0; i < group->session_cnt; i++)
+		sc_parcels_free(sc_mailbox_take(&group->mailboxes[i]));
 	(void)pthread_mutex_destroy(&group->control_lock);
 	free(group);
 }

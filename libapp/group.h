@@ -10,11 +10,14 @@
 
 #include <sidecore/abi.h>
 
+#include "mailbox.h"
+
 struct group {
 	unsigned int session_cnt;
 	unsigned int refs; /* atomic: of them, those not closed yet */
 	char *mem; /* the channel, or this process's stand-in for it */
 	size_t mem_len;
+	struct mailbox mailboxes[SC_LANES_MAX]; /* of each session, by the number of its lane */
 	int control; /* direct: socket to the engine */
 	pthread_mutex_t control_lock; /* a question and its answer belong together */
 	uint64_t segment_slots; /* atomic: those in use */

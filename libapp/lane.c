@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "handover.h"
 #include "inbox.h"
 #include "session.h"
 #include "udp.h"
@@ -52,6 +53,7 @@ void sc_lane_exit(struct lane *lane)
 		lane->chunks = chunk->next;
 		free(chunk);
 	}
+	sc_handover_exit(lane);
 	sc_inbox_exit(lane);
 	for (unsigned int i = 0; i < lane->conns_fresh; i++)
 		if (lane->conns[i].datagram && lane->conns[i].udp)
@@ -195,7 +197,11 @@ static void dispatch(struct lane *lane, const struct io_uring_cqe *cqe, struct s
 		return;
 	}
 	if (!op) {
-		if (gen == FILE_INSTALL)
+		if (gen == MAIL_HERE)
+			sc_handover_mail(lane);
+		else if (gen == MAIL_FAILED)
+			sc_handover_untold(lane, idx, cqe->res);
+		else if (gen == FILE_INSTALL)
 			sc_file_unwanted(lane, cqe->res);
 		else if (gen == FILE_CLOSE)
 			sc_file_closed(lane, idx);
@@ -289,6 +295,8 @@ void sc_lane_fill(struct lane *lane)
 		sc_bulk_fill(lane);
 	if (lane->session->files_closing)
 		sc_files_fill(lane);
+	if (lane->tell)
+		sc_handover_fill(lane);
 	for (unsigned int i = 0; i < LISTENERS_MAX; i++)
 		if (lane->session->listeners[i].used)
 			sc_listener_fill(&lane->session->listeners[i], lane);

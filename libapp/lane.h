@@ -31,6 +31,7 @@ enum conn_op {
 	OP_CANCEL = 1U << 9, /* of the operations in sc_conn.cancel, one request each */
 	OP_RESET = 1U << 10, /* after the cancels, before the close */
 	OP_CLOSE = 1U << 11,
+	OP_GIVE = 1U << 12,
 };
 enum { OPS_MAX = 16 };
 
@@ -127,6 +128,7 @@ struct sc_conn {
 	void *data;
 	struct sc_conn *next; /* of the free list, or of the lane's todo list */
 	struct sc_conn *bulk_next; /* of the lane's bulk list */
+	struct parcel *parcel; /* is being given to another session, or was and has not told all it brought; or NULL */
 	struct inbox *inbox; /* receives by jobs; NULL: by events */
 	struct reader *reader; /* NULL: no file is being sent */
 	struct send *send_head, *send_tail; /* the head is in flight, or about to be */
@@ -166,6 +168,9 @@ struct sc_conn {
 	bool reset : 1; /* the same, reset */
 	bool connecting : 1; /* sc_connect, and the outcome is not known: sends wait */
 	bool timed_out : 1; /* the connect is cancelled for that */
+	bool giving : 1; /* sc_conn_give, and SC_EVENT_GIVEN was not told */
+	bool sealed : 1; /* the same, and no more can be sent */
+	bool given : 1; /* another session has it: the end of this entry tells SC_EVENT_GIVEN */
 };
 
 struct lane {
@@ -173,7 +178,6 @@ struct lane {
 	struct sc_session *session;
 	unsigned int idx; /* in the session */
 	unsigned int number; /* in the channel */
-	int ring_fd; /* what a MSG_RING of another lane calls this one */
 	int cpu;
 	bool descriptors; /* sockets are the consumer's descriptors, not slots: see SC_CHANNEL_DESCRIPTORS */
 
@@ -210,6 +214,9 @@ struct lane {
 	uint32_t take_seq; /* tells FILE_INSTALLs apart */
 	struct lane_words *words; /* in the channel */
 
+	struct parcel *parcels; /* to be gone on with */
+	uint32_t tell; /* a bit per lane of the channel that has mail from here and was not told */
+
 	/* direct engine */
 	bool shared_queue; /* its consumer looks at the tail by itself: publish at once */
 	uint32_t flushed_tail; /* SQ tail up to which the poller is known to be awake */
@@ -217,7 +224,7 @@ struct lane {
 	int event_fd, doorbell_fd;
 	bool doorbell_armed;
 
-	bool begun; /* local engine: the ring belongs to the thread that used it first */
+	bool begun; /* atomic for others. Local engine: the ring belongs to the thread that used it first */
 };
 
 /* Where events go. */

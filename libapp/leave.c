@@ -3,6 +3,7 @@
  * Leaving a group: the channel goes on without this session, and its engine knows nothing of sessions. So what the session has
  * in the channel is closed by the way in which it came, by requests.
  */
+#include "handover.h"
 #include "session.h"
 
 enum { LEAVE_MS = 500, TURN_MS = 20, EVENTS = 64 };
@@ -39,17 +40,21 @@ static bool listeners_close(struct sc_session *session)
 void sc_session_leave(struct sc_session *session)
 {
 	int64_t end = sc_session_now_ms() + LEAVE_MS;
+	struct lane *lane = &session->lanes[0];
+	struct mailbox *box = &session->group->mailboxes[lane->number];
 	struct sc_event events[EVENTS];
 
+	sc_mailbox_close(box);
 	while (!session->lost && sc_session_now_ms() < end) {
-		bool listeners_gone = listeners_close(session), conns_gone = conns_close(&session->lanes[0]);
+		bool listeners_gone = listeners_close(session), conns_gone = conns_close(lane);
 
 		bool files_gone = sc_files_close(session);
 
-		if (listeners_gone && conns_gone && files_gone) {
+		if (listeners_gone && conns_gone && files_gone && !lane->parcels && !sc_mailbox_expects(box)) {
 			sc_segments_leave(session);
 			return;
 		}
+		sc_handover_mail(lane);
 		(void)sc_wait(session, events, EVENTS, TURN_MS); /* nobody is told any more */
 	}
 }

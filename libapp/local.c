@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "handover.h"
 #include "reason.h"
 #include "session.h"
 
@@ -121,6 +122,7 @@ static void lane_open(struct sc_session *session, char *mem, const struct settin
 	session->base = (uint64_t)(uintptr_t)session->mem;
 	session->arena_mem = mem + part.ring_len + part.bufs_len;
 	session->arena_len = part.arena_len;
+	lane->session = session;
 	lane->buf_ring = (struct io_uring_buf_ring *)mem;
 	lane->bufs = mem + part.ring_len;
 	lane->buf_cnt = set->bufs;
@@ -131,7 +133,7 @@ static void lane_open(struct sc_session *session, char *mem, const struct settin
 	lane->descriptors = descriptors;
 }
 
-static int ring_open(struct lane *lane, const struct settings *set)
+static int ring_open(struct sc_session *session, struct lane *lane, const struct settings *set)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
@@ -148,7 +150,7 @@ static int ring_open(struct lane *lane, const struct settings *set)
 
 	if (err)
 		return open_fail(err, "io_uring_setup with deferred task work");
-	lane->ring_fd = lane->ring.ring_fd;
+	session->group->mailboxes[lane->number].ring_fd = lane->ring.ring_fd;
 	err = io_uring_register_files_sparse(&lane->ring, SC_SLOT_CONNS + (set->threads ? 2 : 1) * set->conns);
 	if (!err && set->threads) /* what is handed over goes behind the slots that are dealt out here */
 		err = io_uring_register_file_alloc_range(&lane->ring, SC_SLOT_CONNS + set->conns, set->conns);
@@ -196,7 +198,7 @@ static int session_open(struct sc_session *session, unsigned int nth, const stru
 	session->lanes = lane;
 	lane->number = nth;
 	lane_open(session, session->group->mem + nth * part_of(set).len, set, descriptors);
-	err = ring_open(lane, set);
+	err = ring_open(session, lane, set);
 	if (err)
 		goto err_free;
 	err = eventfd_open(session, lane);
@@ -258,7 +260,7 @@ static int begin(struct lane *lane)
 	if (err)
 		return err;
 	(void)io_uring_register_ring_fd(&lane->ring); /* only saves time */
-	lane->begun = true;
+	__atomic_store_n(&lane->begun, true, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -445,6 +447,10 @@ static void descriptors_close(struct sc_session *session)
 {
 	struct lane *lane = &session->lanes[0];
 
+	sc_handover_mail(lane);
+	for (const struct parcel *parcel = lane->parcels; parcel; parcel = parcel->next)
+		if (parcel->state == PARCEL_POSTED && !parcel->conn)
+			(void)close(parcel->file);
 	for (unsigned int i = 0; i < lane->conns_fresh; i++)
 		if (lane->conns[i].file >= 0)
 			(void)close(lane->conns[i].file);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "handover.h"
 #include "inbox.h"
 #include "reason.h"
 #include "session.h"
@@ -92,7 +93,7 @@ static void inbox_tell(struct sc_conn *conn, struct sink *sink)
 		sc_event_add(sink, inbox->end ? SC_EVENT_ERROR : SC_EVENT_RECV, conn)->result = inbox->end;
 }
 
-static int to_events(struct sc_conn *conn)
+int sc_mode_to_events(struct sc_conn *conn)
 {
 	struct store *store = &conn->lane->session->store;
 	struct inbox *inbox = conn->inbox;
@@ -114,15 +115,20 @@ static int to_events(struct sc_conn *conn)
 
 int sc_conn_set_recv_mode(struct sc_conn *conn, enum sc_recv_mode mode)
 {
+	int err;
+
 	if (sc_session_stale(conn->lane->session))
 		return sc_session_refuse(conn->lane->session);
 	if (conn->closing)
 		return sc_refuse(-EPIPE, "connection: being closed: nothing more can be received");
 	if (conn->datagram)
 		return sc_refuse(-EPROTOTYPE, "connection: a datagram socket: it receives by events");
+	err = sc_handover_settle(conn);
+	if (err)
+		return err;
 	if (mode == SC_RECV_BY_JOBS)
 		return conn->inbox ? 0 : to_jobs(conn);
 	if (mode == SC_RECV_BY_EVENTS)
-		return conn->inbox ? to_events(conn) : 0;
+		return conn->inbox ? sc_mode_to_events(conn) : 0;
 	return sc_refuse(-EINVAL, "connection: receives by events or by jobs: no other mode is known");
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "handover.h"
 #include "inbox.h"
 #include "reason.h"
 #include "session.h"
@@ -43,7 +44,8 @@ void *sc_recv_keep(struct lane *lane, void *data, size_t len)
 
 void sc_recv_next(struct sc_conn *conn)
 {
-	if (conn->closing || conn->recv_ended || conn->paused || ((conn->want | conn->inflight) & OP_RECV))
+	if (conn->closing || conn->recv_ended || conn->paused || conn->parcel ||
+	    ((conn->want | conn->inflight) & OP_RECV))
 		return;
 	sc_conn_want(conn, OP_RECV);
 }
@@ -148,6 +150,8 @@ void sc_release(struct sc_conn *conn, void *data)
 
 int sc_shutdown_recv(struct sc_conn *conn)
 {
+	int err;
+
 	if (conn->lane->session->lost)
 		return sc_session_refuse(conn->lane->session);
 	if (conn->closing)
@@ -156,6 +160,9 @@ int sc_shutdown_recv(struct sc_conn *conn)
 		return sc_refuse(-ENOTCONN, "shutdown: a datagram socket has no end of stream: close it");
 	if (conn->recv_shut)
 		return 0;
+	err = sc_handover_settle(conn);
+	if (err)
+		return err;
 	conn->recv_shut = true;
 	if (conn->inbox && !conn->recv_ended)
 		sc_inbox_end(conn, 0);

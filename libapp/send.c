@@ -199,6 +199,8 @@ int sc_send_allowed(const struct sc_conn *conn)
 {
 	if (conn->lane->session->lost)
 		return sc_session_refuse(conn->lane->session);
+	if (conn->sealed)
+		return sc_refuse(-EBUSY, "connection: being given to another session: wait for SC_EVENT_GIVEN");
 	if (conn->closing)
 		return sc_refuse(-EPIPE, "connection: being closed: nothing more can be sent");
 	if (conn->send_ended)

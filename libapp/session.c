@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "fork.h"
+#include "handover.h"
 #include "reason.h"
 #include "session.h"
 
@@ -370,6 +371,19 @@ static void conns_rested(struct sc_session *session)
 		sc_lane_conns_rested(&session->lanes[i]);
 }
 
+/* What is on its way from or to other sessions, before their events are taken from the store. */
+static void parcels_turn(struct sc_session *session)
+{
+	if (session->lanes[0].parcels) /* only sessions of one lane have some */
+		sc_handover_turn(&session->lanes[0]);
+}
+
+/* A connection has arrived, and its place is one that the next poll makes free. */
+static bool parcel_waits_for_poll(const struct sc_session *session)
+{
+	return session->lanes[0].parcels && session->lanes[0].conn_resting;
+}
+
 int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int max)
 {
 	struct sink sink = { .events = events, .max = max };
@@ -378,6 +392,7 @@ int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int ma
 		return sc_session_refuse(session);
 	session->handed = 0;
 	conns_rested(session);
+	parcels_turn(session);
 	if (session->store.cnt)
 		sc_store_take(&session->store, &sink);
 	fill(session);
@@ -425,11 +440,12 @@ int sc_session_turn(struct sc_session *session, int timeout_ms)
 
 	if (sc_session_stale(session))
 		return sc_session_refuse(session);
+	conns_rested(session);
+	parcels_turn(session);
 	if (!sc_store_room(&session->store, 1, &sink)) {
 		session->counters.store_full++;
 		return sc_refuse(-ENOBUFS, "session: too many events wait to be taken: call sc_poll, then wait again");
 	}
-	conns_rested(session);
 	fill(session);
 	if (timeout_ms && !told_without_wait(session))
 		err = session->ops->wait(session, sleep_bound(session, timeout_ms));
@@ -452,6 +468,10 @@ int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int ma
 		struct sink sink = { .events = events, .max = max };
 		int err;
 
+		session->handed = 0;
+		conns_rested(session);
+		if (!session->lost)
+			parcels_turn(session);
 		if (!left || session->store.cnt || told_without_wait(session)) {
 			int cnt = sc_poll(session, events, max);
 
@@ -460,8 +480,6 @@ int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int ma
 		}
 		if (session->lost)
 			return sc_session_refuse(session);
-		session->handed = 0;
-		conns_rested(session);
 		fill(session);
 		err = session->ops->wait(session, sleep_bound(session, left));
 		lose(session, err);
@@ -487,7 +505,9 @@ int sc_arm(struct sc_session *session)
 {
 	int ret;
 
-	if (session->store.cnt && !sc_session_stale(session))
+	if (!session->lost)
+		parcels_turn(session);
+	if (!sc_session_stale(session) && (session->store.cnt || parcel_waits_for_poll(session)))
 		return 1;
 	if (session->lost)
 		return session->lost_told ? sc_session_refuse(session) : 1;

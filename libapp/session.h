@@ -159,7 +159,13 @@ void sc_listener_fill(struct sc_listener *listener, struct lane *lane);
 /* An accepted connection is closed. */
 void sc_listener_left(struct sc_conn *conn);
 /* A completion of the listener's own: of its close (what == LISTENER_CLOSE), or of a cancel that found nothing. */
-enum listener_op { LISTENER_CLOSE = 0, LISTENER_CANCEL = 1, FILE_INSTALL = 2 /* of no listener: see option.c */ };
+enum listener_op {
+	LISTENER_CLOSE = 0,
+	LISTENER_CANCEL = 1,
+	FILE_INSTALL = 2, /* of no listener: see option.c */
+	MAIL_HERE = 4, /* of none either: see handover.c; 3 is FILE_CLOSE */
+	MAIL_FAILED = 5,
+};
 void sc_listener_complete(struct sc_listener *listener, struct lane *lane, enum listener_op what);
 /* An accept of this listener has ended; err: 0 or -errno. */
 void sc_listener_accepted(struct sc_listener *listener, struct lane *lane, int err);
@@ -213,6 +219,8 @@ void sc_send_fail(struct sc_conn *conn, int err);
 
 /* The event tells what a job would ask for. */
 bool sc_mode_received(const struct sc_event *event, const struct sc_conn *conn);
+/* It receives by jobs: what its inbox has becomes events. 0, -EBUSY, -ENOBUFS with a reason. */
+int sc_mode_to_events(struct sc_conn *conn);
 
 /* May the connection's send go into the queue? If not it does later, by sc_bulk_fill. Only with high_cnt. */
 bool sc_bulk_admit(struct sc_conn *conn);

@@ -42,9 +42,8 @@ enum sc_slot {
 	SC_SLOT_COMPLETION = 1, /* eventfd that wakes the app: a WRITE to it wakes when the queue is that far */
 	SC_SLOT_LISTENERS = 2, /* first slot of listening sockets */
 	SC_SLOT_FILES = 16, /* first slot of regular files, SC_FILES_MAX of them */
-	SC_SLOT_CONNS =
-		SC_SLOT_FILES +
-		SC_FILES_MAX, /* first slot of connections, conn_cnt of them; as many again with SC_HELLO_THREADS */
+	/* first slot of connections, conn_cnt of them; as many again with SC_HELLO_THREADS */
+	SC_SLOT_CONNS = SC_SLOT_FILES + SC_FILES_MAX,
 };
 
 #define SC_SLOTS_MAX (SC_SLOT_CONNS + 2 * SC_CONNS_MAX)

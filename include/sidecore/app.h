@@ -216,6 +216,8 @@ enum sc_event_type {
 	SC_EVENT_CLOSED, /* the close asked for is done; conn is no more, unless buffers of it are unreleased */
 	SC_EVENT_LOST, /* the engine is gone (result = -errno): every connection is lost, close the session */
 	SC_EVENT_CONNECT, /* conn of sc_connect is connected (result = 0), or not (-errno): then the caller closes it */
+	SC_EVENT_GIVEN, /* another session has conn (result = 0): here it ends as with SC_EVENT_CLOSED; or not (-errno) */
+	SC_EVENT_TAKEN, /* conn is new, another session has given it; its word (sc_conn_data) is the one it had there */
 };
 
 enum sc_event_flag {
@@ -325,7 +327,7 @@ int sc_shutdown(struct sc_conn *conn);
  * Ends the receiving direction: no SC_EVENT_RECV or SC_EVENT_ERROR comes any more, what has come and was not told is dropped, jobs
  * that wait to receive end as at the end of the stream. What is sent goes out as ever. The peer of a unix socket sees EPIPE;
  * TCP does not tell its peer, who may send as long as there is room. -EPIPE after sc_close; -ENOTCONN a datagram socket;
- * -EOWNERDEAD the engine is gone.
+ * -EBUSY being given away; -EOWNERDEAD the engine is gone.
  */
 int sc_shutdown_recv(struct sc_conn *conn);
 
@@ -414,6 +416,18 @@ int sc_sync_connect(struct sc_session *session, const struct sc_connect_options 
 int sc_sync_accept(struct sc_listener *listener, int timeout_ms, struct sc_conn **ret_conn);
 int sc_sync_close(struct sc_conn *conn, int timeout_ms);
 
+/*
+ * Gives the connection to another session opened by the same sc_open_threads, in whose thread it appears as SC_EVENT_TAKEN, then with what was
+ * received and not told of here. Nothing is lost or reordered. It goes when the sends that were asked for have completed; until
+ * the next sc_poll or sc_wait there may be more of them. Ends with SC_EVENT_GIVEN: its result is 0, or the connection stays
+ * and -errno tells why: -ENFILE the other session has no place for it, -ENOMEM, -ECANCELED sc_close was called. What the caller
+ * has not released it releases as ever. Both threads must go on polling.
+ *
+ * -EINVAL not of this group; -EPROTOTYPE a datagram socket; -EBUSY not connected yet, or jobs wait to receive; -EALREADY; -EPIPE after sc_close; -EAGAIN the other session's thread
+ * has not polled yet; -ESHUTDOWN it is being closed; -ENOMEM; -EOWNERDEAD.
+ */
+int sc_conn_give(struct sc_conn *conn, struct sc_session *to);
+
 /* A word of the caller's own; NULL at first. */
 void sc_conn_set_data(struct sc_conn *conn, void *data);
 void *sc_conn_data(const struct sc_conn *conn);
@@ -451,6 +465,8 @@ struct sc_counters {
 	uint64_t zerocopy_copied; /* that the kernel copied after all */
 	uint64_t zerocopy_refused; /* that it refused, and that were repeated with a copy */
 	uint64_t bulk_waited; /* sends that waited for others for the sake of those of high priority */
+	uint64_t given; /* connections, to other sessions */
+	uint64_t taken; /* and from them */
 };
 
 struct sc_info {

@@ -59,6 +59,9 @@ static void count(struct server *server, const struct sc_event *event)
 	case SC_EVENT_CLOSED:
 		server->closed++;
 		break;
+	case SC_EVENT_GIVEN:
+	case SC_EVENT_TAKEN:
+		break;
 	case SC_EVENT_LOST:
 		fail_msg("engine lost: %d", event->result);
 		break;

@@ -16,6 +16,7 @@ struct worker {
 	const char *greeting; /* lies in another session's memory, is sent on accept */
 	uint16_t port; /* where to listen; 0: has been done */
 	bool stop; /* atomic */
+	bool listens; /* atomic */
 	pthread_t thread;
 	/* -- */
 	unsigned int accepted, closed;
@@ -74,6 +75,7 @@ static void *worker_main(void *arg)
 
 	if (worker->port)
 		WORKER_CHECK(worker, !sc_listen(worker->session, "127.0.0.1", worker->port, 0, &listener));
+	__atomic_store_n(&worker->listens, true, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&worker->stop, __ATOMIC_ACQUIRE) || worker->closed != worker->accepted)
 		worker_turn(worker, 10);
 	return NULL;
@@ -137,6 +139,9 @@ static void test_threads_share_a_port(void **state)
 		workers[i].port = i ? sc_listener_port(listener) : 0;
 		worker_start(&workers[i]);
 	}
+	for (int i = 0; i < THREADS; i++)
+		while (!__atomic_load_n(&workers[i].listens, __ATOMIC_ACQUIRE))
+			usleep(100);
 	for (int i = 0; i < CLIENTS; i++) {
 		assert_int_equal(echo_once(sc_listener_port(listener), &fds[i]), 0);
 	}
