@@ -82,6 +82,7 @@ static const uint16_t untracked = OP_CANCEL;
 
 static bool submit(struct sc_conn *conn, unsigned int bit)
 {
+	uint16_t op = (uint16_t)(1U << bit);
 	struct lane *lane = conn->lane;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&lane->ring);
 
@@ -90,7 +91,8 @@ static bool submit(struct sc_conn *conn, unsigned int bit)
 		return false;
 	}
 	prepare[bit](conn, sqe);
-	io_uring_sqe_set_data64(sqe, sc_conn_tag(conn, 1U << bit) | (1U << bit == OP_SENDTO ? sc_udp_tag(conn) : 0));
+	io_uring_sqe_set_data64(sqe, sc_conn_tag(conn, op) | (op == OP_SENDTO ? sc_udp_tag(conn) : 0));
+	conn->inflight |= (uint16_t)(op & ~untracked);
 	return true;
 }
 
@@ -115,7 +117,6 @@ bool sc_conn_fill(struct sc_conn *conn)
 				return false;
 		} while (again(conn, op));
 		conn->want &= (uint16_t)~op;
-		conn->inflight |= (uint16_t)(op & ~untracked);
 	}
 	return !(conn->want & ~(conn->on_bulk ? OP_SEND | OP_READ : 0U));
 }

@@ -128,15 +128,13 @@ static int options_copy(const struct sc_connect_options *options, struct sc_conn
 
 static int local_bind(int fd, const struct sc_connect_options *opt, const struct address *to)
 {
-	struct address local = { .addr.ss_family = to->addr.ss_family, .len = to->len };
+	const char *any = to->addr.ss_family == AF_INET6 ? "::" : "0.0.0.0";
+	struct address local;
 	int one = 1, err;
 
 	if (!opt->local_address && !opt->local_port)
 		return 0;
-	if (opt->local_address)
-		err = sc_address_parse(opt->local_address, opt->local_port, &local);
-	else
-		err = sc_address_parse(to->addr.ss_family == AF_INET6 ? "::" : "0.0.0.0", opt->local_port, &local);
+	err = sc_address_parse(opt->local_address ? opt->local_address : any, opt->local_port, &local);
 	if (err)
 		return err;
 	if (opt->local_port)
@@ -154,30 +152,28 @@ static int local_bind(int fd, const struct sc_connect_options *opt, const struct
 
 static int socket_make(const struct sc_connect_options *opt, const struct address *to)
 {
-	int fd = socket(to->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, err;
+	int fd = socket(to->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, err = errno;
 
-	if (fd < 0) {
-		err = errno;
+	if (fd < 0)
 		return sc_reason_set(-err, "socket for %s port %u: %s", opt->address, opt->port, strerror(err));
-	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	err = local_bind(fd, opt, to);
-	if (err) {
-		(void)close(fd);
-		return err;
-	}
 	return fd;
 }
 
-static int socket_check(int fd)
+/* Whether the caller's own socket will do. */
+static int socket_check(int fd, bool connected)
 {
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(int);
 	int type = 0;
-	socklen_t len = sizeof(type);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len))
 		return sc_reason_set(-errno, "descriptor %d: %s: give a stream socket", fd, strerror(errno));
 	if (type != SOCK_STREAM)
 		return sc_reason_set(-EPROTOTYPE, "descriptor %d: not a stream socket: give one of SOCK_STREAM", fd);
+	len = sizeof(peer);
+	if (connected && getpeername(fd, (struct sockaddr *)&peer, &len))
+		return sc_reason_set(-errno, "descriptor %d: %s: say where to connect it", fd, strerror(errno));
 	return 0;
 }
 
@@ -270,7 +266,10 @@ int sc_connect(struct sc_session *session, const struct sc_connect_options *opti
 	fd = opt.fd < 0 ? socket_make(&opt, &to) : opt.fd;
 	if (fd < 0)
 		return fd;
-	err = socket_check(fd);
+	if (opt.fd >= 0)
+		err = socket_check(fd, !opt.address);
+	if (!err && opt.address)
+		err = local_bind(fd, &opt, &to);
 	if (!err && to.addr.ss_family == AF_UNIX)
 		err = unix_connect(fd, &opt, &to);
 	if (!err)

@@ -174,6 +174,8 @@ void sc_udp_cancel(struct sc_conn *conn)
 
 static int to_check(const struct sc_conn *conn, const struct sockaddr *addr, socklen_t addr_len)
 {
+	if (conn->lane->session->lost)
+		return sc_session_refuse(conn->lane->session);
 	if (!conn->datagram)
 		return sc_refuse(-EPROTOTYPE, "sendto: not a datagram socket: use sc_send");
 	if (!addr || addr_len < sizeof(sa_family_t) || addr_len > sizeof(struct sockaddr_in6))

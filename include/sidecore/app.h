@@ -170,11 +170,10 @@ struct sc_connect_options {
 /*
  * Begins to connect and stores the connection in *ret_conn: SC_EVENT_CONNECT tells the outcome, unless sc_close comes first. It
  * may be sent on at once: what is asked before goes out after. The socket is made here, in the caller's network namespace and with
- * its rights; fd is taken over, closed and made blocking, if the call succeeds, and otherwise left as it was but for a local
- * address. Lanes are taken in turn.
+ * its rights; fd is taken over, closed and made blocking, if the call succeeds, and otherwise stays the caller's. Lanes are taken in turn.
  *
  * -EINVAL not an address, or none; -E2BIG options of a newer version; -ENOSPC no room for a connection: one that was closed makes
- * room at the next sc_poll or sc_wait; -ENOMEM the arena is full; -EPROTOTYPE, -ENOTSOCK fd is no stream socket; -EADDRINUSE,
+ * room at the next sc_poll or sc_wait; -ENOMEM the arena is full; -EPROTOTYPE, -ENOTSOCK fd is no stream socket; -ENOTCONN nor connected; -EADDRINUSE,
  * -EADDRNOTAVAIL, -EACCES the local address, as bind; a unix socket's own at once: -ENOENT, -ECONNREFUSED, -EACCES, -EAGAIN (its
  * backlog is full); -EOWNERDEAD the engine is gone.
  */

@@ -362,7 +362,9 @@ static void test_own_socket(void **state)
 	struct sc_options options = SC_OPTIONS_INIT;
 	struct server app;
 	struct sc_conn *conn;
-	int listener = listener_open(AF_INET, 8, &opt.port);
+	struct sockaddr_in from;
+	socklen_t len;
+	int listener = listener_open(AF_INET, 8, &opt.port), fd;
 
 	(void)state;
 	server_open(&app, &options, release);
@@ -372,6 +374,19 @@ static void test_own_socket(void **state)
 	assert_int_equal(fcntl(opt.fd, F_GETFD), -1); /* taken over */
 	turn_until(&app, app.connected == 1);
 	talk(&app, conn, listener);
+	opt.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	opt.address = NULL;
+	assert_int_equal(sc_connect(app.session, &opt, &conn), -ENOTCONN);
+	opt.address = "127.0.0.1";
+	opt.local_address = "192.0.2.1";
+	assert_int_equal(sc_connect(app.session, &opt, &conn), -EADDRNOTAVAIL);
+	opt.local_address = "127.0.0.3";
+	(void)must_connect(&app, &opt);
+	turn_until(&app, app.connected == 2);
+	len = sizeof(from);
+	fd = accept(listener, (struct sockaddr *)&from, &len);
+	assert_int_equal(ntohl(from.sin_addr.s_addr), INADDR_LOOPBACK + 2);
+	close(fd);
 	opt.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(sc_connect(app.session, &opt, &conn), -EPROTOTYPE);
 	assert_int_equal(close(opt.fd), 0); /* not taken over */

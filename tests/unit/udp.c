@@ -77,6 +77,28 @@ static void test_full_queue(void **state)
 	assert_non_null(mem);
 }
 
+/* The queue had room for none, then for some: those are answered while the others wait. */
+static void test_some_wait(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = opened(fake, &recv);
+	char *mem = sc_alloc(&fake->session, 64);
+
+	while (io_uring_get_sqe(&fake->lane.ring))
+		;
+	for (uint64_t tag = 0; tag < 8; tag++)
+		assert_int_equal(send_one(conn, mem, tag), 0);
+	(void)sc_poll(&fake->session, fake->events, 0);
+	fake->sq_head += 3;
+	(void)sc_poll(&fake->session, fake->events, 0);
+	for (uint64_t nr = 0; nr < 3; nr++) {
+		answer(fake, sc_conn_tag(conn, OP_SENDTO) | nr << 48, 10, 0);
+		must_tell(fake, 1, SC_EVENT_SENT, 10);
+		assert_int_equal(fake->events[0].tag, nr);
+	}
+}
+
 /* Answers to what was not asked yet, and to numbers that there are not. */
 static void test_made_up_answers(void **state)
 {
@@ -146,6 +168,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_open, fake_close)
 	const struct CMUnitTest tests[] = {
 		TEST(test_full_queue),
+		TEST(test_some_wait),
 		TEST(test_made_up_answers),
 		TEST(test_headers),
 	};
