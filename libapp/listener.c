@@ -151,9 +151,12 @@ static int socket_open(const struct lane *lane, const struct address *address, c
 static int port_of(int fd, struct address *address, uint16_t *ret_port)
 {
 	socklen_t len = sizeof(address->addr);
+	int err;
 
-	if (getsockname(fd, (struct sockaddr *)&address->addr, &len))
-		return -errno;
+	if (getsockname(fd, (struct sockaddr *)&address->addr, &len)) {
+		err = errno;
+		return sc_reason_set(-err, "listening socket: its port cannot be asked for: %s", strerror(err));
+	}
 	*ret_port = sc_address_port(address);
 	return 0;
 }

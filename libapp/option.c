@@ -56,9 +56,9 @@ static int install(struct lane *lane, int file)
 		asked = asked || install_ask(lane, file, tag);
 		res = lane->session->ops->submit(lane->session);
 		if (res && res != -EINTR)
-			return res;
+			return sc_refuse(res, sc_strerror(res));
 		if (asked && completion_take(lane, tag, &res))
-			return res;
+			return res < 0 ? sc_refuse(res, sc_strerror(res)) : res;
 		if (IO_URING_READ_ONCE(*lane->ring.sq.kflags) & IORING_SQ_CQ_OVERFLOW)
 			return sc_refuse(-EBUSY, "socket: its answer is behind too many events: call sc_poll first");
 		if (sc_session_now_ms() > end)

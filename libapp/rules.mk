@@ -12,6 +12,7 @@ app_job_src += tests/unit/app_pair.c
 app_mode_src += tests/unit/app_pair.c
 app_sync_src += tests/unit/app_pair.c
 app_pressure_dirs := libapp
+app_faults_dirs := libapp
 # The functions that tests/unit/app_faults.c names
 app_faults_ldflags := $(shell sed -n 's/^FAULT\(_RING\)*[^a-z]\(void \*, \|int, \|ssize_t, \)*\([a-z_0-9]*\),.*/-Wl,--wrap=\3/p' \
 	tests/unit/app_faults.c)
