@@ -22,7 +22,8 @@ struct tuning {
 	/* While one kind is turned. */
 	const struct sc_knob_kind *kind;
 	const cpu_set_t *cpus;
-	int seen, turned;
+	int noted, seen, turned;
+	int read_err; /* of the last that could not be read */
 };
 
 /* Cuts the next line off *rest. false: there is none. */
@@ -77,19 +78,30 @@ static int note(struct tuning *tuning, const char *name)
 	return 0;
 }
 
+/* What cannot be read is not turned either. */
 static int note_if_new(void *context, const char *name)
 {
 	struct tuning *tuning = context;
+	int err = is_noted(tuning, name) ? 0 : note(tuning, name);
 
-	return is_noted(tuning, name) ? 0 : note(tuning, name);
+	if (err == -ENOMEM)
+		return err;
+	if (err)
+		tuning->read_err = err;
+	else
+		tuning->noted++;
+	return 0;
 }
 
 static int turn(void *context, const char *name)
 {
 	struct tuning *tuning = context;
-	char *wanted = tuning->kind->wanted(&tuning->panel, tuning->seen++, tuning->cpus);
+	char *wanted;
 	int err;
 
+	if (!is_noted(tuning, name))
+		return 0;
+	wanted = tuning->kind->wanted(&tuning->panel, tuning->seen++, tuning->cpus);
 	if (!wanted)
 		return -ENOMEM;
 	err = tuning->kind->write(&tuning->panel, name, wanted);
@@ -108,8 +120,10 @@ static int turn_kind(struct tuning *tuning)
 	const struct sc_knob_kind *kind = tuning->kind;
 	int err;
 
-	tuning->seen = tuning->turned = 0;
+	tuning->noted = tuning->seen = tuning->turned = tuning->read_err = 0;
 	err = kind->list(&tuning->panel, note_if_new, tuning);
+	if (!err && !tuning->noted)
+		err = tuning->read_err;
 	if (err == -ENOENT || err == -EOPNOTSUPP || err == -EINVAL) {
 		sc_warn("%s: %s: %s", tuning->panel.ifname, kind->what, kind->without);
 		return 0;
@@ -137,7 +151,6 @@ static void put_back_line(struct tuning *tuning, const struct sc_knob_kind *kind
 		err = strcmp(now, value) ? kind->write(&tuning->panel, name, value) : 0;
 		free(now);
 	}
-
 	if (err && err != -ENOENT && err != -ESRCH)
 		sc_warn("%s: %s %s: cannot be put back to %s: %s; set it by hand", tuning->panel.ifname, kind->what,
 			name, value, strerror(-err));
