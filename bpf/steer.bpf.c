@@ -37,6 +37,13 @@ static __always_inline int to_cpu(struct xdp_md *ctx, struct flow *flow, __u32 c
 	return verdict;
 }
 
+/* The word is asked for anew: kept from before it would multiply the states that the verifier has to look at. */
+static __always_inline bool to_socket(struct xdp_md *ctx, const struct flow *flow)
+{
+	return flow_port_word(flow) & SC_PORT_SOCKET &&
+	       bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS) == XDP_REDIRECT;
+}
+
 static __always_inline bool is_drop(int reason)
 {
 	return reason >= SC_REASON_DENIED && reason <= SC_REASON_LAND;
@@ -89,6 +96,10 @@ static __always_inline int decide(struct xdp_md *ctx, struct flow *flow, bool na
 	service = flow_service(flow, word);
 	if (service < 0)
 		return pass(flow, SC_REASON_NO_SERVICE);
+	if (constants.modules & SC_MODULE_SOCKETS && to_socket(ctx, flow)) {
+		flow->reason = SC_REASON_SOCKET;
+		return XDP_REDIRECT;
+	}
 	if (constants.modules & SC_MODULE_COOKIES && flow->to.protocol == PROTO_TCP && !(word & SC_PORT_NEVER_DROP)) {
 		verdict = cookie_act(ctx, flow);
 		if (verdict != XDP_PASS)

@@ -2,7 +2,6 @@
 // Switches modules of the programs, and marks ports that they never drop.
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -10,17 +9,24 @@
 #include "caps.h"
 #include "hint.h"
 #include "modules.h"
+#include "ports.h"
 #include "swap.h"
 
 enum {
 	PROGRAM_MAPS_MAX = 32,
 };
 
+/* clang-format off */
 const struct sc_module_name sc_module_names[] = {
-	{ "validity", SC_MODULE_VALIDITY }, { "lists", SC_MODULE_LISTS | SC_MODULE_HOSTS },
-	{ "cookies", SC_MODULE_COOKIES },   { "limits", SC_MODULE_LIMITS },
-	{ "samples", SC_MODULE_SAMPLES },   { 0 },
+	{ "validity", SC_MODULE_VALIDITY },
+	{ "lists", SC_MODULE_LISTS | SC_MODULE_HOSTS },
+	{ "cookies", SC_MODULE_COOKIES },
+	{ "limits", SC_MODULE_LIMITS },
+	{ "sockets", SC_MODULE_SOCKETS },
+	{ "samples", SC_MODULE_SAMPLES },
+	{ 0 },
 };
+/* clang-format on */
 
 /* *ret_modules if the map is that of the constants, -ENOENT: it is another. */
 static int read_constants(__u32 map_id, __u32 *ret_modules)
@@ -118,39 +124,10 @@ int sc_modules_switch(const struct sc_place *place, struct sc_pins *pins, __u32 
 
 int sc_modules_spare(const struct sc_pins *pins, const struct sc_spec *spec, bool spared)
 {
-	const int words[] = { SC_PORT_INDEX(SC_STEER_IPV4, spec->protocol),
-			      SC_PORT_INDEX(SC_STEER_IPV6, spec->protocol) };
-	__u32 port = ntohs(spec->port);
-	struct sc_port entry;
-	int i;
-
-	if (bpf_map_lookup_elem(pins->ports, &port, &entry))
-		return -errno;
-	for (i = 0; i < 2; i++)
-		entry.words[words[i]] = spared ? entry.words[words[i]] | SC_PORT_NEVER_DROP :
-						 entry.words[words[i]] & ~SC_PORT_NEVER_DROP;
-	return bpf_map_update_elem(pins->ports, &port, &entry, BPF_ANY) ? -errno : 0;
+	return sc_ports_mark(pins, spec, SC_PORT_NEVER_DROP, spared);
 }
 
 int sc_modules_spared(const struct sc_pins *pins, struct sc_spec *ret_specs, int max)
 {
-	const size_t len = SC_STEER_PORTS * sizeof(struct sc_port);
-	static const __u8 protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
-	const struct sc_port *entries;
-	int cnt = 0, port, i;
-
-	entries = mmap(NULL, len, PROT_READ, MAP_SHARED, pins->ports, 0);
-	if (entries == MAP_FAILED)
-		return -errno;
-	for (port = 0; port < SC_STEER_PORTS; port++) {
-		for (i = 0; i < 2; i++) {
-			if (!(entries[port].words[SC_PORT_INDEX(SC_STEER_IPV4, protocols[i])] & SC_PORT_NEVER_DROP))
-				continue;
-			if (cnt < max)
-				ret_specs[cnt] = (struct sc_spec){ .protocol = protocols[i], .port = htons(port) };
-			cnt++;
-		}
-	}
-	munmap((void *)entries, len);
-	return cnt;
+	return sc_ports_marked(pins, SC_PORT_NEVER_DROP, ret_specs, max);
 }

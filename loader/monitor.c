@@ -80,6 +80,8 @@ static const char *verdict_name(const struct sc_sample *sample)
 {
 	if (sample->reason == SC_REASON_COOKIE)
 		return "answer";
+	if (sample->reason == SC_REASON_SOCKET)
+		return "hand";
 	switch (sample->verdict) {
 	case XDP_PASS:
 		return "pass";

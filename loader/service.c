@@ -8,9 +8,27 @@
 #include "cli.h"
 #include "hint.h"
 #include "log.h"
+#include "modules.h"
+#include "ports.h"
 #include "report.h"
 #include "services.h"
 #include "target.h"
+#include "usage.h"
+
+enum {
+	OPTION_XSK = 0x200,
+};
+
+/* Without a service of that kind nothing asks for it. */
+static int settle(const struct sc_place *place, struct sc_pins *pins)
+{
+	int cnt = sc_ports_marked(pins, SC_PORT_SOCKET, NULL, 0);
+
+	if (cnt >= 0)
+		return sc_modules_switch(place, pins, SC_MODULE_SOCKETS, cnt > 0);
+	sc_hint_error(place->ifname, SC_STEP_MAPS, cnt);
+	return cnt;
+}
 
 static int for_each_spec(const struct sc_target *target, int (*change)(const struct sc_pins *, const struct sc_spec *))
 {
@@ -29,16 +47,69 @@ static int for_each_spec(const struct sc_target *target, int (*change)(const str
 		else if (err)
 			sc_hint_error(sc_spec_format(&target->specs[i], text), SC_STEP_MAPS, err);
 	}
+	if (!err)
+		err = settle(&place, &pins);
 	sc_target_close(&place, &pins);
 	return err ? SC_EXIT_FAILURE : SC_EXIT_OK;
 }
 
+struct add_options {
+	struct sc_target target;
+	bool xsk;
+};
+
+static void check_xsk(const struct sc_target *target, struct argp_state *state)
+{
+	static const struct sc_spec any;
+	char text[SC_SPEC_LEN];
+	int i;
+
+	for (i = 0; i < target->spec_cnt; i++)
+		if (target->specs[i].protocol != IPPROTO_UDP ||
+		    memcmp(target->specs[i].addr, any.addr, sizeof(any.addr)))
+			sc_usage(state, "--xsk %s: only for UDP on any address, such as udp/53",
+				 sc_spec_format(&target->specs[i], text));
+}
+
+static error_t parse_add(int key, char *arg, struct argp_state *state)
+{
+	struct add_options *options = state->input;
+
+	(void)arg;
+	switch (key) {
+	case OPTION_XSK:
+		options->xsk = true;
+		return 0;
+	case ARGP_KEY_END:
+		if (options->xsk)
+			check_xsk(&options->target, state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option add_options[] = {
+	{ "xsk", OPTION_XSK, NULL, 0,
+	  "Hand their packets to the AF_XDP socket that an application has put into the pinned map `sockets' for the queue; "
+	  "while there is none, steer them",
+	  0 },
+	{ 0 },
+};
+
+static const struct argp add_argp = { .options = add_options, .parser = parse_add };
+
 static int service_add(int argc, char **argv)
 {
-	static struct sc_target target = { .doc = "Steers these services too.", .operand = &sc_operand_services };
+	static struct add_options options = {
+		.target.doc = "Steers these services too.",
+		.target.operand = &sc_operand_services,
+		.target.extra = &add_argp,
+		.target.extra_input = &options,
+	};
 
-	sc_target_parse(&target, argc, argv);
-	return for_each_spec(&target, sc_services_add);
+	sc_target_parse(&options.target, argc, argv);
+	return for_each_spec(&options.target, options.xsk ? sc_services_add_xsk : sc_services_add);
 }
 
 static int service_del(int argc, char **argv)
@@ -49,25 +120,35 @@ static int service_del(int argc, char **argv)
 	return for_each_spec(&target, sc_services_del);
 }
 
-static void print_text(const struct sc_service_entry *entries, int cnt)
+static bool is_xsk(const struct sc_pins *pins, const struct sc_spec *spec)
 {
-	char text[SC_SPEC_LEN];
-	int i;
-
-	for (i = 0; i < cnt; i++)
-		puts(sc_spec_format(&entries[i].spec, text));
+	return !memcmp(spec->addr, (const __be32[4]){ 0 }, sizeof(spec->addr)) &&
+	       sc_ports_has(pins, spec, SC_PORT_SOCKET);
 }
 
-static int print_json(const struct sc_place *place, const struct sc_service_entry *entries, int cnt)
+static void print_text(const struct sc_pins *pins, const struct sc_service_entry *entries, int cnt)
 {
-	json_t *list = json_array(), *root;
 	char text[SC_SPEC_LEN];
 	int i;
 
 	for (i = 0; i < cnt; i++)
+		printf("%s%s\n", sc_spec_format(&entries[i].spec, text), is_xsk(pins, &entries[i].spec) ? " xsk" : "");
+}
+
+static int print_json(const struct sc_place *place, const struct sc_pins *pins, const struct sc_service_entry *entries,
+		      int cnt)
+{
+	json_t *list = json_array(), *xsk = json_array(), *root;
+	char text[SC_SPEC_LEN];
+	int i;
+
+	for (i = 0; i < cnt; i++) {
 		json_array_append_new(list, json_string(sc_spec_format(&entries[i].spec, text)));
-	root = json_pack("{s:i, s:s, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface", place->ifname, "services",
-			 list);
+		if (is_xsk(pins, &entries[i].spec))
+			json_array_append_new(xsk, json_string(text));
+	}
+	root = json_pack("{s:i, s:s, s:o, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface", place->ifname,
+			 "services", list, "xsk", xsk);
 	return sc_report_print(root);
 }
 
@@ -84,9 +165,9 @@ static int service_list(int argc, char **argv)
 		return SC_EXIT_FAILURE;
 	cnt = sc_services_list(&pins, entries);
 	if (target.json)
-		err = print_json(&place, entries, cnt);
+		err = print_json(&place, &pins, entries, cnt);
 	else
-		print_text(entries, cnt);
+		print_text(&pins, entries, cnt);
 	sc_target_close(&place, &pins);
 	return err ? SC_EXIT_FAILURE : SC_EXIT_OK;
 }

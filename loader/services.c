@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "ports.h"
 #include "services.h"
 
 struct key_set {
@@ -130,6 +131,13 @@ int sc_services_add(const struct sc_pins *pins, const struct sc_spec *spec)
 	return index_port(pins, spec->port, NULL);
 }
 
+int sc_services_add_xsk(const struct sc_pins *pins, const struct sc_spec *spec)
+{
+	int err = sc_services_add(pins, spec);
+
+	return err ?: sc_ports_mark(pins, spec, SC_PORT_SOCKET, true);
+}
+
 int sc_services_del(const struct sc_pins *pins, const struct sc_spec *spec)
 {
 	const struct key_set set = spec_keys(spec);
@@ -144,7 +152,9 @@ int sc_services_del(const struct sc_pins *pins, const struct sc_spec *spec)
 		else if (errno != ENOENT)
 			return -errno;
 	}
-	return deleted ? 0 : -ENOENT;
+	if (!deleted)
+		return -ENOENT;
+	return is_any(&set.keys[0]) ? sc_ports_mark(pins, spec, SC_PORT_SOCKET, false) : 0;
 }
 
 static int by_row(const void *left, const void *right)

@@ -22,6 +22,7 @@ enum sc_steer_limit {
 	SC_STEER_LIST_MAX = 200000, /* single addresses on the deny and the allow list together, and as many prefixes */
 	SC_STEER_LIST_SETS = 2, /* one in use, one to build the next in */
 	SC_STEER_SOURCES_MAX = 65536, /* sources with a bucket at a time; the one not heard of for longest goes first */
+	SC_STEER_QUEUES_MAX = 64, /* of a device, that may have an AF_XDP socket */
 	SC_STEER_SAMPLES_LEN = 1 << 18, /* bytes of the ring of samples; a sample takes 72 */
 	SC_STEER_QUEUE_LEN = 2048, /* packets that may wait for one dedicated CPU; more are dropped */
 	SC_STEER_VLANS_MAX = 2, /* tags looked behind */
@@ -35,21 +36,22 @@ enum sc_steer_limit {
  * Pins: name, what it is. `link` is made last and removed first, so a directory without it is an attach that did not
  * come to its end.
  */
-#define SC_STEER_PINS(X)                                                             \
-	X(steering, "ARRAY, 1 entry: struct sc_steering, may be mapped")             \
-	X(cpus, "CPUMAP, CPU -> struct bpf_cpumap_val: the dedicated CPUs")          \
-	X(services, "HASH, struct sc_service_key -> struct sc_service")              \
-	X(ports, "ARRAY, port in host order -> struct sc_port, may be mapped")       \
-	X(hosts, "ARRAY_OF_MAPS, 2 sets: HASH, struct sc_list_key -> __u32")         \
-	X(lists, "ARRAY_OF_MAPS, 2 sets: LPM_TRIE, struct sc_list_key -> __u32")     \
-	X(syn, "ARRAY, 1 entry: struct sc_syn")                                      \
-	X(floods, "PERCPU_ARRAY, 1 entry: struct sc_flood")                          \
-	X(limits, "ARRAY, sc_service.row or SC_LIMIT_ALL -> struct sc_limit_row")    \
-	X(buckets, "ARRAY, sc_service.row or SC_LIMIT_ALL -> struct sc_buckets")     \
-	X(sources, "ARRAY_OF_MAPS, 1 entry: LRU_HASH, struct sc_source -> __u64")    \
-	X(sampling, "ARRAY, 1 entry: struct sc_sampling")                            \
-	X(samples, "RINGBUF: struct sc_sample")                                      \
-	X(service_counts, "PERCPU_ARRAY, sc_service.row -> struct sc_service_count") \
+#define SC_STEER_PINS(X)                                                              \
+	X(steering, "ARRAY, 1 entry: struct sc_steering, may be mapped")              \
+	X(cpus, "CPUMAP, CPU -> struct bpf_cpumap_val: the dedicated CPUs")           \
+	X(services, "HASH, struct sc_service_key -> struct sc_service")               \
+	X(ports, "ARRAY, port in host order -> struct sc_port, may be mapped")        \
+	X(hosts, "ARRAY_OF_MAPS, 2 sets: HASH, struct sc_list_key -> __u32")          \
+	X(lists, "ARRAY_OF_MAPS, 2 sets: LPM_TRIE, struct sc_list_key -> __u32")      \
+	X(syn, "ARRAY, 1 entry: struct sc_syn")                                       \
+	X(floods, "PERCPU_ARRAY, 1 entry: struct sc_flood")                           \
+	X(limits, "ARRAY, sc_service.row or SC_LIMIT_ALL -> struct sc_limit_row")     \
+	X(buckets, "ARRAY, sc_service.row or SC_LIMIT_ALL -> struct sc_buckets")      \
+	X(sources, "ARRAY_OF_MAPS, 1 entry: LRU_HASH, struct sc_source -> __u64")     \
+	X(sockets, "XSKMAP, queue of the device -> AF_XDP socket, the application's") \
+	X(sampling, "ARRAY, 1 entry: struct sc_sampling")                             \
+	X(samples, "RINGBUF: struct sc_sample")                                       \
+	X(service_counts, "PERCPU_ARRAY, sc_service.row -> struct sc_service_count")  \
 	X(counters, "PERCPU_ARRAY, enum sc_reason -> __u64")
 
 #define SC_STEER_PIN_STEER  "steer" /* program on the device */
@@ -85,6 +87,7 @@ enum sc_module {
 	SC_MODULE_LIMITS = 8, /* drops packets over the rate limit of their source or service */
 	SC_MODULE_HOSTS = 16, /* the same as SC_MODULE_LISTS, in `hosts` */
 	SC_MODULE_SAMPLES = 32, /* shows some packets in `samples` */
+	SC_MODULE_SOCKETS = 64, /* hands packets of some services to AF_XDP sockets */
 };
 
 /* Modules that concern the program `on_cpu` as well. */
@@ -116,6 +119,7 @@ enum sc_port_word {
 	SC_PORT_ROW = 0x01ff, /* row + 1 of the service on any address, 0: none */
 	SC_PORT_ADDRESSED = 0x0200, /* there are services on single addresses: look into `services` */
 	SC_PORT_NEVER_DROP = 0x0400, /* no module drops its packets, as far as they show that they are for it */
+	SC_PORT_SOCKET = 0x0800, /* its packets go to the AF_XDP socket of their queue, if there is one */
 };
 
 struct sc_port {
@@ -300,7 +304,8 @@ struct sc_service_count {
 	X(OVER_TOTAL, over_total, "dropped: over the rate limit of its service, or of all")                      \
 	X(LATE_OVER_SOURCE, late_over_source, "dropped on its dedicated CPU: over the rate limit of its source") \
 	X(LATE_OVER_TOTAL, late_over_total,                                                                      \
-	  "dropped on its dedicated CPU: over the rate limit of its service, or of all")
+	  "dropped on its dedicated CPU: over the rate limit of its service, or of all")                         \
+	X(SOCKET, socket, "handed to the AF_XDP socket of its queue")
 
 enum sc_reason {
 #define SC_REASON_ENUM(constant, name, help) SC_REASON_##constant,
@@ -357,7 +362,7 @@ SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived_bytes) == 24
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, local_bytes) == 32, "sc_service_count.local_bytes");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, opened) == 40, "sc_service_count.opened");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, closed) == 48, "sc_service_count.closed");
-SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 25, "enum sc_reason");
+SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 26, "enum sc_reason");
 SC_STEER_ASSERT((SC_STEER_SLOTS & (SC_STEER_SLOTS - 1)) == 0, "SC_STEER_SLOTS is a power of two");
 
 #endif

@@ -20,7 +20,7 @@
 #include "bench.h"
 
 enum {
-	MODULE_SETS = 64,
+	MODULE_SETS = 128,
 };
 
 /* The maps are those of the first, with no module on, whose copies share them; one is loaded when its modules are first wanted. */

@@ -29,6 +29,7 @@ static const struct {
 	{ "lists", SC_MODULE_LISTS | SC_MODULE_HOSTS },
 	{ "cookies", SC_MODULE_COOKIES },
 	{ "limits", SC_MODULE_LIMITS },
+	{ "sockets", SC_MODULE_SOCKETS },
 	{ "samples", SC_MODULE_SAMPLES },
 	{ "all", ~0U },
 };
