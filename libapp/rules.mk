@@ -17,12 +17,15 @@ app_faults_dirs := libapp
 app_faults_ldflags := $(shell sed -n 's/^FAULT\(_RING\)*[^a-z]\(void \*, \|int, \|ssize_t, \)*\([a-z_0-9]*\),.*/-Wl,--wrap=\3/p' \
 	tests/unit/app_faults.c)
 
-tests += $(scenarios) arena channel conn control job priority random udp zerocopy
+tests += $(scenarios) arena channel conn control handover job priority random udp zerocopy
 arena_src := tests/unit/arena.c
 arena_objs := libapp/arena.c
 conn_src := tests/unit/conn.c tests/unit/conn_fake.c
 conn_objs := $(wildcard libapp/*.c)
 conn_libs := -luring
+handover_src := tests/unit/handover.c tests/unit/conn_fake.c
+handover_objs := $(wildcard libapp/*.c)
+handover_libs := -luring
 job_src := tests/unit/job.c tests/unit/conn_fake.c
 job_objs := $(wildcard libapp/*.c)
 job_libs := -luring

@@ -107,7 +107,8 @@ void sc_free(struct sc_session *session, void *mem);
  * Adds a segment of len bytes, rounded up to pages, to the session: zeros that any send may take its bytes from, as from the
  * arena. It is pinned as a registered buffer in every lane, which makes zero copy cheaper, if the limit on locked memory
  * (RLIMIT_MEMLOCK; --memlock of the service) and the kernel (6.13) allow; sc_info tells. At most 64 segments of 1 GiB each,
- * 4 GiB in all. The memory goes with the session. May block up to 5 s for the service.
+ * 4 GiB in all; of sessions opened together these bounds are in common, but each sends from its own segments only. The memory goes
+ * with the session. May block up to 5 s for the service.
  *
  * -EINVAL len out of bounds; -ENOSPC too many segments; -ENOMEM; -EOWNERDEAD the engine is gone; -ETIMEDOUT.
  */
