@@ -12,8 +12,12 @@ void sc_report_ready(const struct sc_listen_options *options, uint16_t port, con
 {
 	bool ip6 = strchr(options->address, ':');
 
-	fprintf(stderr, "%s: listening on %s%s%s:%u (engine %s)\n", program_invocation_short_name, ip6 ? "[" : "",
-		options->address, ip6 ? "]" : "", port, engine);
+	if (!strncmp(options->address, "unix:", 5))
+		fprintf(stderr, "%s: listening on %s (engine %s)\n", program_invocation_short_name, options->address,
+			engine);
+	else
+		fprintf(stderr, "%s: listening on %s%s%s:%u (engine %s)\n", program_invocation_short_name,
+			ip6 ? "[" : "", options->address, ip6 ? "]" : "", port, engine);
 }
 
 static double seconds(struct timeval time)

@@ -263,6 +263,52 @@ def test_unix_server(request, lab, request_engine):
     proxy.stop()
 
 
+@pytest.fixture
+def two_lanes(lab):
+    """What a program needs to have two lanes."""
+    path = lab.dir / "two.sock"
+    service = lab.server.popen(lab.bin("sidecore-ringsvc"), "--cpus", "0,1", "--socket", path, stderr=subprocess.DEVNULL)
+    assert wait_until(path.exists) and service.poll() is None
+    return ["--engine", "direct", "--socket", path, "--lanes", "2", "--stats"]
+
+
+def answers(lab, program, two_lanes, address, clients):
+    """Whether each of the clients gets its own bytes back from the program."""
+    process = lab.server.popen(lab.bin(program), "--address", address, "--port", PORT, *two_lanes, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    assert f"listening on {address}" in process.stderr.readline()
+    socks = clients()
+    for i, sock in enumerate(socks):
+        sock.settimeout(10)
+        sock.send(b"%d" % i)
+    got = [sock.recv(100) for sock in socks]
+    for sock in socks:
+        sock.close()
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=5)
+    assert json.loads(out)["lanes"] == 2
+    return got == [b"%d" % i for i in range(len(socks))]
+
+
+def connected(kind, address):
+    made = socket.socket(*kind)
+    made.connect(address)
+    return made
+
+
+def test_unix_socket_of_two_lanes(lab, two_lanes):
+    """One socket, from which both accept."""
+    path = str(lab.dir / "echo.sock")
+    assert answers(lab, "echo", two_lanes, f"unix:{path}", lambda: [connected((socket.AF_UNIX,), path) for _ in range(50)])
+
+
+def test_datagrams_of_two_lanes(lab, two_lanes):
+    """A socket each, among which the kernel deals them out."""
+    kind = (socket.AF_INET, socket.SOCK_DGRAM)
+    assert answers(lab, "udp_echo", two_lanes, lab.server.ip4, lambda: in_namespace(
+        lab.client.netns, lambda: [connected(kind, (lab.server.ip4, PORT)) for _ in range(30)]))
+
+
 @pytest.mark.parametrize("args, says", [
     ((), "--to"),
     (("--to", "10.0.0.1", "--to-port", "0"), "--to-port 0"),
