@@ -56,7 +56,7 @@ if command -v man >/dev/null; then
 	cp docs/man/*.[1-8] "$scratch/man3/"
 	cp "$build"/man/*.8 "$scratch/man3/"
 	for page in docs/man/*.[1-8]; do
-		(cd "$scratch" && LC_ALL=C.UTF-8 MANWIDTH=100 man --warnings -l "man3/${page##*/}" >/dev/null 2>"$scratch/log")
+		(cd "$scratch" && LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -l "man3/${page##*/}" >/dev/null 2>"$scratch/log")
 		[ ! -s "$scratch/log" ]
 		result $? "$page has no warnings"
 	done

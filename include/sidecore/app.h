@@ -7,7 +7,7 @@
  * that belongs to it is used by one thread at a time; on the local engine always by the one that first polls or waits.
  * In a child of fork every call on the parent's session is refused by -ESTALE, but for sc_close_session.
  * Nothing blocks but sc_open, sc_open_threads, sc_close_session, sc_listen, sc_connect, sc_udp_open, sc_register_mem,
- * sc_deregister_mem, sc_getsockopt and its like (they talk to the service), sc_wait, sc_job_wait and sc_sync_*.
+ * sc_deregister_mem, sc_file_open, sc_getsockopt and its like (they talk to the service), sc_wait, sc_job_wait and sc_sync_*.
  */
 #ifndef SIDECORE_APP_H
 #define SIDECORE_APP_H
