@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #include "files.h"
 #include "knob.h"
+#include "kthread.h"
 
 struct names {
 	char text[256];
@@ -162,6 +164,25 @@ static void test_threaded(void **state)
 	panel.no_rt = false;
 }
 
+/* Any user may give a process of its own the name of a kernel thread, and would have its CPUs and priority. */
+static void test_names_prove_nothing(void **state)
+{
+	char comm[32];
+	FILE *file;
+
+	(void)state;
+	assert_int_equal(prctl(PR_SET_NAME, "napi/fake0-7"), 0);
+	assert_false(sc_kthread_is(getpid(), "napi/fake0-"));
+	assert_int_equal(prctl(PR_SET_NAME, "kthreadd"), 0);
+	assert_false(sc_kthread_is(getpid(), "kthreadd"));
+	/* The real one, unless a pid namespace hides it. */
+	file = fopen("/proc/2/comm", "r");
+	if (file && fgets(comm, sizeof(comm), file) && !strcmp(comm, "kthreadd\n"))
+		assert_true(sc_kthread_is(2, "kthreadd"));
+	if (file)
+		fclose(file);
+}
+
 static int set_up(void **state)
 {
 	char path[256];
@@ -205,8 +226,9 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_irqs),   cmocka_unit_test(test_irqs_above), cmocka_unit_test(test_none),
-		cmocka_unit_test(test_queues), cmocka_unit_test(test_threaded),
+		cmocka_unit_test(test_irqs),	 cmocka_unit_test(test_irqs_above),
+		cmocka_unit_test(test_none),	 cmocka_unit_test(test_queues),
+		cmocka_unit_test(test_threaded), cmocka_unit_test(test_names_prove_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
