@@ -47,7 +47,6 @@ void sc_session_leave(struct sc_session *session)
 	sc_mailbox_close(box);
 	while (!session->lost && sc_session_now_ms() < end) {
 		bool listeners_gone = listeners_close(session), conns_gone = conns_close(lane);
-
 		bool files_gone = sc_files_close(session);
 
 		if (listeners_gone && conns_gone && files_gone && !lane->parcels && !sc_mailbox_expects(box)) {

@@ -139,6 +139,7 @@ static inline bool sc_session_stale(const struct sc_session *session)
 
 /* false: a struct of `size` bytes has something in fields that this library, which knows the first ones, does not know. */
 bool sc_options_known(const void *options, size_t size, size_t known);
+
 /* Closes what the session has open, while others of its group go on. At most half a second. */
 void sc_session_leave(struct sc_session *session);
 

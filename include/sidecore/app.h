@@ -417,14 +417,15 @@ int sc_sync_accept(struct sc_listener *listener, int timeout_ms, struct sc_conn 
 int sc_sync_close(struct sc_conn *conn, int timeout_ms);
 
 /*
- * Gives the connection to another session opened by the same sc_open_threads, in whose thread it appears as SC_EVENT_TAKEN, then with what was
- * received and not told of here. Nothing is lost or reordered. It goes when the sends that were asked for have completed; until
- * the next sc_poll or sc_wait there may be more of them. Ends with SC_EVENT_GIVEN: its result is 0, or the connection stays
- * and -errno tells why: -ENFILE the other session has no place for it, -ENOMEM, -ECANCELED sc_close was called. What the caller
- * has not released it releases as ever. Both threads must go on polling.
+ * Gives the connection to another session opened by the same sc_open_threads. There it appears as SC_EVENT_TAKEN, followed by
+ * what was received and not told of here: nothing is lost or reordered. It goes when the sends that were asked for have
+ * completed; until the next sc_poll or sc_wait there may be more of them. Ends with SC_EVENT_GIVEN: its result is 0, or the
+ * connection stays and -errno tells why: -ENFILE the other session has no place for it, -ENOMEM, -ECANCELED sc_close was called.
+ * What the caller has not released it releases as ever. Both threads must go on polling.
  *
- * -EINVAL not of this group; -EPROTOTYPE a datagram socket; -EBUSY not connected yet, or jobs wait to receive; -EALREADY; -EPIPE after sc_close; -EAGAIN the other session's thread
- * has not polled yet; -ESHUTDOWN it is being closed; -ENOMEM; -EOWNERDEAD.
+ * -EINVAL to is this session, or not opened together with it; -EPROTOTYPE a datagram socket; -EBUSY not connected yet, or jobs wait
+ * to receive; -EALREADY; -EPIPE after sc_close; -EAGAIN the other session's thread has not polled yet; -ESHUTDOWN it is being
+ * closed; -ENOBUFS not all that it brought along is told of yet; -ENOMEM; -EOWNERDEAD.
  */
 int sc_conn_give(struct sc_conn *conn, struct sc_session *to);
 
