@@ -86,7 +86,7 @@ def load_lpm(trie):
 
 
 def attach(program, ifindex):
-    """To a device of this thread's namespace. A program on no device costs the test run an RCU grace period, each time."""
+    """To a device of this thread's namespace. One that is on none costs each test run an RCU grace period."""
     _checked(_libbpf().bpf_xdp_attach(ifindex, program, 0, None), f"XDP program on interface {ifindex}")
 
 
@@ -103,14 +103,14 @@ def verdict(program, frame):
 
 def nanoseconds(program, frames, repeat):
     """
-    Per packet, the test run's own share included: over all frames, each `repeat` times. The kernel's own watch stands still
-    while others have the CPU; it shows whole nanoseconds, so that the mean is half a nanosecond low.
+    Per packet, the test run's own share included: over all frames, each `repeat` times. The kernel's own watch stands
+    still while others have the CPU; it shows whole nanoseconds, so that the mean is half a nanosecond low.
     """
     return sum(_run(program, frame, repeat)[0].duration for frame in frames) / len(frames)
 
 
 def live(program, frame, packets, ifindex):
-    """Seconds for packets that go on: into the stack as if they came from the device, through the CPU map, or nowhere."""
+    """Seconds for packets that go on: into the stack as if from the device, through the CPU map, or nowhere."""
     context = struct.pack("=IIIIII", 0, len(frame), 0, ifindex, 0, 0)
     return _run(program, frame, packets, flags=LIVE_FRAMES, batch_size=LIVE_BATCH, ctx_in=context,
                 ctx_size_in=len(context))[1]

@@ -5,7 +5,7 @@
 
 #include "flow.h"
 
-/* enum sc_list, 0: on none. One lookup for both lists; a single address is the longest prefix, and what it says decides. */
+/* enum sc_list, 0: on none. One lookup for both lists; a single address is the longest prefix, so it is asked first. */
 static __always_inline __u32 list_find(const struct sc_list_key *key, __u32 set)
 {
 	__u32 *list;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The deny and the allow list of an interface: prefixes in one set of maps. A prefix is on one of them; the later call decides. */
+/* The deny and the allow list: prefixes in one set of maps. A prefix is on one of them; the later call decides. */
 #ifndef SC_LOADER_LISTS_H
 #define SC_LOADER_LISTS_H
 
@@ -22,8 +22,8 @@ void sc_prefixes_free(struct sc_prefixes *prefixes);
 int sc_prefixes_read(struct sc_prefixes *prefixes, const char *path);
 
 /*
- * Switches off what has nothing to look for. What is to be put on the lists has sc_prefixes_modules() switched on before, so that
- * no packet meets lists that its program does not look into. Says why it fails. 0 or -errno.
+ * Switches off what has nothing to look for. What is to be put on the lists has sc_prefixes_modules() switched on
+ * before, so that no packet meets lists that its program does not look into. Says why it fails. 0 or -errno.
  */
 int sc_lists_settle(const struct sc_place *place, struct sc_pins *pins);
 

@@ -24,8 +24,8 @@ int sc_modules_of(int program, __u32 *ret_modules);
 int sc_modules_get(const struct sc_pins *pins, __u32 *ret_modules);
 
 /*
- * Switches modules, one or several, on or off for the next packet: if they are not so already, by programs that are loaded for it,
- * which *pins holds then. Says why it fails; then all is as before. 0 or -errno.
+ * Switches modules, one or several, on or off for the next packet: if they are not so already, by programs that are
+ * loaded for it, which *pins holds then. Says why it fails; then all is as before. 0 or -errno.
  */
 int sc_modules_switch(const struct sc_place *place, struct sc_pins *pins, __u32 modules, bool on);
 

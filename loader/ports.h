@@ -14,7 +14,7 @@ int sc_ports_mark(const struct sc_pins *pins, const struct sc_spec *spec, enum s
 /* Whether it has the mark, in any family of the spec. */
 bool sc_ports_has(const struct sc_pins *pins, const struct sc_spec *spec, enum sc_port_word mark);
 
-/* Writes up to max ports with that mark, in both families or one, to ret_specs; returns how many there are, or -errno. */
+/* Writes up to max ports with that mark, in one family or both, to ret_specs; returns their number, or -errno. */
 int sc_ports_marked(const struct sc_pins *pins, enum sc_port_word mark, struct sc_spec *ret_specs, int max);
 
 #endif

@@ -19,8 +19,8 @@ struct sc_sampling_run {
 };
 
 /*
- * Begins to take one packet in `every` as a sample; from then on sc_sampling_poll() gives each to show(), until that returns
- * nonzero. Says why it fails. 0 or -errno; sc_sampling_exit() after 0. pins and lock may be let go of meanwhile.
+ * Begins to take one packet in `every` as a sample; from then on sc_sampling_poll() gives each to show(), until that
+ * returns nonzero. Says why it fails. 0 or -errno; sc_sampling_exit() after 0. pins and lock may be let go of meanwhile.
  */
 int sc_sampling_init(struct sc_sampling_run *run, const struct sc_place *place, struct sc_pins *pins, __u32 every,
 		     int (*show)(const struct sc_sample *sample, void *context), void *context);
@@ -31,7 +31,10 @@ int sc_sampling_poll(struct sc_sampling_run *run, int timeout_ms);
 /* Samples that were lost until now, because the reader was too slow. */
 __u64 sc_sampling_lost(const struct sc_sampling_run *run);
 
-/* Ends it, with the lock, and gives show() what is in the ring still unless run->discard. pins: open again, or NULL if the interface is not attached any more. Says why it fails. 0 or -errno. */
+/*
+ * Ends it, with the lock, and gives show() what is in the ring still unless run->discard. pins: open again, or NULL if the
+ * interface is not attached any more. Says why it fails. 0 or -errno.
+ */
 int sc_sampling_exit(struct sc_sampling_run *run, const struct sc_place *place, struct sc_pins *pins);
 
 #endif

@@ -14,7 +14,7 @@ struct sc_service_entry {
 /* Adds a service, its counters at zero. One that is there keeps them. 0; -ENOSPC: no room for one more; else -errno. */
 int sc_services_add(const struct sc_pins *pins, const struct sc_spec *spec);
 
-/* The same, of UDP on any address, whose packets are handed to AF_XDP sockets while SC_MODULE_SOCKETS is on; until it is deleted. */
+/* The same, of UDP on any address, whose packets are for AF_XDP sockets while SC_MODULE_SOCKETS is on. */
 int sc_services_add_xsk(const struct sc_pins *pins, const struct sc_spec *spec);
 
 /* 0; -ENOENT: no such service; else -errno. */
@@ -26,7 +26,7 @@ int sc_services_del(const struct sc_pins *pins, const struct sc_spec *spec);
  */
 int sc_services_list(const struct sc_pins *pins, struct sc_service_entry ret_entries[SC_STEER_KEYS_MAX]);
 
-/* About how many connections it has: those that were there before it was a service are not counted, some are counted twice. */
+/* About how many connections: those from before it was a service are missing, what is sent again counts again. */
 static inline __u64 sc_service_live(const struct sc_service_count *sum)
 {
 	return sum->opened > sum->closed ? sum->opened - sum->closed : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Other programs in the place of those that run, between two packets: the maps stay, so nothing is lost or forgotten. */
+/* Other programs in the place of those that run, between two packets: the maps stay, so nothing is forgotten. */
 #ifndef SC_LOADER_SWAP_H
 #define SC_LOADER_SWAP_H
 
@@ -13,8 +13,8 @@ struct sc_swap {
 };
 
 /*
- * Loads the programs of this binary with these modules on and puts them in use: on the device, in the entries of the CPU map if
- * theirs is another, in the pins; *pins holds them then. Says why it fails; then those before run on, also in *pins. 0
+ * Loads the programs of this binary with these modules on and puts them in use: on the device, in the entries of the
+ * CPU map if theirs is another, in the pins; *pins holds them then. Says why it fails; then those before run on, also in *pins. 0
  * or -errno; sc_swap_exit() after 0.
  */
 int sc_swap_init(struct sc_swap *swap, const struct sc_place *place, struct sc_pins *pins, __u32 modules);

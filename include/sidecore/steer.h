@@ -59,8 +59,8 @@ enum sc_steer_limit {
 #define SC_STEER_PIN_LINK   "link"
 
 /*
- * Map `steering`. The loader writes schema and seed once, before the programs run. The others may be changed at any time by the lock's
- * holder, a slot at a time or all at once: each word is read once per packet. Only CPUs that have an entry in `cpus`
+ * Map `steering`. The loader writes schema and seed once, before the programs run. The others may be changed at any
+ * time by the lock's holder, a slot at a time or all at once: each word is read once per packet. Only CPUs that have an entry in `cpus`
  * receive; packets of other slots pass.
  */
 struct sc_steering {
@@ -71,8 +71,8 @@ struct sc_steering {
 };
 
 /*
- * Fixed in a program when it is loaded, in a frozen map of its own, SC_STEER_CONSTANTS: the verifier takes out what they switch
- * off. To change one, programs with others are loaded and put in the place of those that run.
+ * Fixed in a program when it is loaded, in a frozen map of its own, SC_STEER_CONSTANTS: the verifier takes out what
+ * they switch off. To change one, programs with others are loaded and put in the place of those that run.
  */
 struct sc_constants {
 	__u32 modules; /* enum sc_module: what else the programs do */
@@ -130,8 +130,8 @@ struct sc_port {
 #define SC_PORT_INDEX(family, protocol) (((family) == SC_STEER_IPV6) * 2 + ((protocol) == 17))
 
 /*
- * Maps `hosts` and `lists`: in the place of each set a hash of the single addresses on a list, and a trie of the shorter prefixes;
- * or nothing. The longest prefix that holds a packet's source decides, so what the hash says does: enum sc_list is the
+ * Maps `hosts` and `lists`: in the place of each set a hash of the single addresses on a list, and a trie of the
+ * shorter prefixes; or nothing. The longest prefix that holds a packet's source decides, so what the hash says does: enum sc_list is the
  * value. Prefixes are changed one by one in the set in use, or all at once by another set.
  */
 struct sc_list_key {
@@ -269,7 +269,7 @@ struct sc_service_count {
 	__u64 arrived; /* steered packets on their dedicated CPU */
 	__u64 arrived_bytes; /* from the Ethernet header on */
 	__u64 local_bytes;
-	/* Of those that are on their dedicated CPU. What is sent again counts again; a reset by the service itself does not. */
+	/* On their dedicated CPU. What is sent again counts again; a reset by the service itself does not. */
 	__u64 opened; /* SYN */
 	__u64 closed; /* FIN or RST */
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Serves a port on all lanes of the service (argv: its socket, address, port) and prints the core of each connection's lane.
+// Serves a port on all lanes (argv: ringsvc's socket, address, port) and prints the core of each connection's lane.
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -13,8 +13,8 @@ from tools import PORT, Ringsvc, connections
 COUNT = 32
 FAMILIES = pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["ipv4", "ipv6"])
 
-# argv: address, port. A listener for each of two CPUs; for each connection it prints the listener's CPU and the CPU that its
-# first packets came in on, as the kernel tells both.
+# argv: address, port. A listener for each of two CPUs; for each connection it prints the listener's CPU and the CPU
+# that its first packets came in on, as the kernel tells both.
 LISTENERS = r"""
 import selectors, socket, sys
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET

@@ -362,7 +362,7 @@ def test_services(lab):
     lab.loader("service", "add", "sv0", "tcp/80")
     found = json.loads(lab.loader("service", "list", "sv0", "--json").stdout)
     assert found == {"schema_version": 1, "interface": "sv0",
-                     "services": ["tcp/80", "tcp/10.77.0.1:81", "tcp/[fd00:77::1]:82"]}
+                     "services": ["tcp/80", "tcp/10.77.0.1:81", "tcp/[fd00:77::1]:82"], "xsk": []}
 
 
 def test_a_new_service_counts_from_zero(lab):

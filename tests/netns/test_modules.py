@@ -59,7 +59,7 @@ def test_what_is_off_is_not_there(lab):
 
 
 def test_killed_between_device_and_pins(lab):
-    """The device has the new program, the pins name the old: what runs is what is shown, and the next switch mends the pins."""
+    """The device has the new program, the pins name the old: what runs is shown, and the next switch mends the pins."""
     lab.loader("attach", "sv0", "--cpus", "1")
     before = pinned_id(lab, "steer")
     killed = lab.server.run("strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=rename:signal=KILL:when=1",

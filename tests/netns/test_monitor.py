@@ -79,15 +79,17 @@ def test_text_of_drops_and_of_what_is_not_ip(lab):
     process.terminate()
     text = "\n".join(ended(process)[0])
     clock = r"^\d\d:\d\d:\d\d\.\d{6} CPU \d+ "
-    assert re.search(clock + rf"drop   denied +10\.77\.0\.2:\d+ > 10\.77\.0\.1:{UDP_PORT} udp, 43 bytes$", text, re.M), text
-    assert re.search(clock + r"drop   denied +10\.77\.0\.2 > 10\.77\.0\.1 1, 98 bytes$", text, re.M), text
+    denied = clock + r"drop   denied +"
+    assert re.search(denied + rf"10\.77\.0\.2:\d+ > 10\.77\.0\.1:{UDP_PORT} udp, 43 bytes$", text, re.M), text
+    assert re.search(denied + r"10\.77\.0\.2 > 10\.77\.0\.1 1, 98 bytes$", text, re.M), text
     assert re.search(clock + r"pass   not_ip +42 bytes$", text, re.M), text
 
 
 def test_tcp_flags(lab):
     attach(lab)
     process = monitor(lab, "--rate", "1/1")
-    python(lab.client, "import socket, sys\ns = socket.socket()\ns.connect_ex((sys.argv[1], 9))", lab.server.ip4).wait(10)
+    code = "import socket, sys\nsocket.socket().connect_ex((sys.argv[1], 9))"
+    assert python(lab.client, code, lab.server.ip4).wait(10) == 0
     assert wait_until(lambda: attachment(lab)["counters"]["no_service"] > 0)
     process.terminate()
     assert any("> 10.77.0.1:9 tcp S, 74 bytes" in line for line in ended(process)[0])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The parser of the XDP programs against another's: dpkt reads the same 200,000 packets and must find the same flows.
 
-The programs tell what they found by samples. Generated packets have up to three VLAN tags, all lengths of IPv4 options, chains of
-IPv6 extension headers, fragments; a fifth of them is cut, a fifth has some bits flipped.
+The programs tell what they found by samples. Generated packets have up to three VLAN tags, all lengths of IPv4 options,
+chains of IPv6 extension headers, fragments; a fifth of them is cut, a fifth has some bits flipped.
 """
 
 import collections
@@ -197,7 +197,7 @@ def compare(frame, found, tally):
 
 @pytest.fixture
 def programs(lab):
-    """Every packet a sample, and no monitor that reads them: one that was killed has left sampling on. The link is quiet."""
+    """Every packet a sample, and nobody reads them: a monitor that was killed has left sampling on. The link is quiet."""
     lab.server.run("ip", "link", "set", "sv0", "down")
     lab.loader("attach", "sv0", "--cpus", "1")
     monitor = lab.server.popen(lab.bin("sidecore-loader"), "monitor", "sv0", "--rate", "1/1", "--bpffs", lab.bpffs,

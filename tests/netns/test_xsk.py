@@ -11,7 +11,7 @@ from conftest import wait_until
 from test_loader import (UDP_PORT, UDP_SOURCE, attachment, pin_dir, python, refused, service, settled, udp_count,
                          udp_sink)
 
-# argv: device, pinned map. Receives on queue 0 in copy mode until SIGTERM, then prints how many different datagrams came.
+# argv: device, pinned map. Receives on queue 0 in copy mode until SIGTERM, then prints how many different ones came.
 RECEIVER = r"""
 import ctypes, mmap, os, select, signal, socket, struct, sys
 SOL_XDP, OFFSETS, RX_RING, UMEM_REG, FILL_RING, COMPLETION_RING = 283, 1, 2, 4, 5, 6
@@ -118,4 +118,5 @@ def test_other_services_and_the_end_of_one(lab):
 def test_refusals(lab):
     lab.loader("attach", "sv0", "--cpus", "1")
     for spec in ("tcp/80", "udp/10.77.0.1:53"):
-        refused(lab.loader("service", "add", "sv0", spec, "--xsk", check=False), f"--xsk {spec}", "only for UDP", code=2)
+        done = lab.loader("service", "add", "sv0", spec, "--xsk", check=False)
+        refused(done, f"--xsk {spec}", "only for UDP", code=2)

@@ -23,7 +23,7 @@ enum {
 	MODULE_SETS = 128,
 };
 
-/* The maps are those of the first, with no module on, whose copies share them; one is loaded when its modules are first wanted. */
+/* One for each set of modules that was wanted; all share the maps of the first, with none on. */
 static struct steer_bpf *skeletons[MODULE_SETS];
 static struct steer_bpf *skeleton;
 static __u32 modules;

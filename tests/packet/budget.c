@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the verifier has to look at in each program, with no module, each and all: growth must be meant, and the table changed.
+// What the verifier has to look at in each program, with no module, each and all: growth must be meant.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Frames cut at every length and with every bit flipped, under each module and all: one reason each, and the verdict that it names.
+// Frames cut at every length, and with every bit flipped, under each module and all: one reason, and its verdict.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
