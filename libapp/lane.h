@@ -44,7 +44,7 @@ enum { OPS_MAX = 16 };
  * the operation's bit counted from 1 in 8. A request of a listener has 0 there; a zero-copy send TAG_ZEROCOPY and a number that its
  * notification brings back.
  */
-enum { TAG_ZEROCOPY = 0x80 };
+enum { TAG_ZEROCOPY = 0x80, ZEROCOPY_LEN_MIN = 4096 /* unless it is asked for */ };
 
 static inline uint32_t sc_tag_op(uint64_t tag)
 {
@@ -92,8 +92,8 @@ struct send {
 	size_t asked; /* of that by the request in flight */
 	int result;
 	bool cancelled; /* by its job: what has gone out is all that does */
-	bool single : 1; /* asked for in one piece */
-	bool zerocopy : 1; /* the request in flight is one */
+	bool single; /* asked for in one piece */
+	bool zerocopy; /* the request in flight is one */
 	uint8_t zerocopy_nr; /* of its zero-copy requests */
 	uint8_t notices; /* of them, outstanding: until then the kernel may read the memory */
 	uint8_t piece_cnt;

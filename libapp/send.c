@@ -28,8 +28,9 @@ void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 		sc_file_send_prep(conn, sqe);
 		return;
 	}
-	send->asked = sc_bulk_len(conn, send->left);
-	if (sc_zerocopy_prep(conn, sqe))
+	send->asked = conn->lane->high_cnt ? sc_bulk_len(conn, send->left) : send->left;
+	send->zerocopy = false;
+	if (send->single && (send->asked >= ZEROCOPY_LEN_MIN || conn->zerocopy_mode) && sc_zerocopy_prep(conn, sqe))
 		return;
 	if (send->piece_cnt == 1 || send->asked <= send->piece[0].iov_len) {
 		io_uring_prep_send(sqe, conn->file, send->piece[0].iov_base, send->asked, MSG_WAITALL);
@@ -209,8 +210,7 @@ int sc_send_allowed(const struct sc_conn *conn)
 }
 
 /* Stores the pieces in the engine's addresses, and the segments that they lie in, SEGMENT_NONE for none. */
-static int pieces_check(struct sc_session *session, const struct iovec *iov, unsigned int cnt, struct iovec *piece,
-			uint8_t *segment, size_t *ret_len)
+static int pieces_take(struct sc_session *session, struct send *send, const struct iovec *iov, unsigned int cnt)
 {
 	size_t len = 0;
 
@@ -220,24 +220,28 @@ static int pieces_check(struct sc_session *session, const struct iovec *iov, uns
 		if (!iov[i].iov_len || iov[i].iov_len > SC_ARENA_LEN_MAX - len)
 			return sc_refuse(-EINVAL,
 					 "send: a piece of no bytes, or more than 1 GiB in all: send less at a time");
-		if (!sc_segment_find(session, iov[i].iov_base, iov[i].iov_len, &addr, &segment[i]))
+		if (!sc_segment_find(session, iov[i].iov_base, iov[i].iov_len, &addr, &send->segment[i]))
 			return sc_refuse(
 				-EFAULT,
 				"send: not memory of this session: send from sc_alloc, a segment or a received buffer");
-		piece[i] = (struct iovec){ (void *)(uintptr_t)addr, iov[i].iov_len };
+		send->piece[i] = (struct iovec){ (void *)(uintptr_t)addr, iov[i].iov_len };
 		len += iov[i].iov_len;
 	}
-	*ret_len = len;
+	send->len = len;
+	send->left = len;
+	send->piece_cnt = (uint8_t)cnt;
+	send->single = cnt == 1;
 	return 0;
 }
 
-static void segments_get(struct sc_session *session, struct send *send, const uint8_t *segment, unsigned int cnt)
+/* Keeps those that are some. */
+static void segments_get(struct sc_session *session, struct send *send)
 {
-	for (unsigned int i = 0; i < cnt; i++) {
-		if (segment[i] == SEGMENT_NONE)
+	for (unsigned int i = 0; i < send->piece_cnt; i++) {
+		if (send->segment[i] == SEGMENT_NONE)
 			continue;
-		session->segments[segment[i]]->pieces++;
-		send->segment[send->segment_cnt++] = segment[i];
+		session->segments[send->segment[i]]->pieces++;
+		send->segment[send->segment_cnt++] = send->segment[i];
 	}
 }
 
@@ -282,26 +286,22 @@ struct send *sc_send_get(struct sc_conn *conn, size_t len, uint64_t tag)
 int sc_send_new(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag, struct send **ret_send)
 {
 	struct lane *lane = conn->lane;
-	struct iovec piece[SEND_PIECES];
-	uint8_t segment[SEND_PIECES];
-	struct send *send;
-	size_t len = 0;
+	struct send *send, spare;
 	int err = sc_send_allowed(conn);
 
 	if (err)
 		return err;
 	if (cnt > SEND_PIECES || (!cnt && !conn->datagram))
 		return sc_refuse(-EINVAL, "send: not 1 to 4 pieces: send more of them by a second call");
-	err = pieces_check(lane->session, iov, cnt, piece, segment, &len);
-	if (err)
-		return err;
-	send = sc_send_get(conn, len, tag);
+	send = sc_send_get(conn, 0, tag);
+	err = pieces_take(lane->session, send ? send : &spare, iov, cnt); /* what is wrong is said even then */
 	if (!send)
-		return -ENOMEM;
-	send->single = cnt == 1;
-	send->piece_cnt = (uint8_t)cnt;
-	memcpy(send->piece, piece, cnt * sizeof(*piece));
-	segments_get(lane->session, send, segment, cnt);
+		return err ? err : -ENOMEM;
+	if (err) {
+		sc_lane_send_put(lane, send);
+		return err;
+	}
+	segments_get(lane->session, send);
 	*ret_send = send;
 	return 0;
 }

@@ -12,7 +12,7 @@
  * From these lengths on it has been seen to pay on network cards; OUT_MAX because its number is to be unique among those of the
  * connection that are not told of.
  */
-enum { LEN_REGISTERED = 4096, LEN_OTHER = 16384, OUT_MAX = 64, LEVEL_MAX = 5 };
+enum { LEN_REGISTERED = ZEROCOPY_LEN_MIN, LEN_OTHER = 16384, OUT_MAX = 64, LEVEL_MAX = 5 };
 
 /* --- trying --- */
 
