@@ -181,6 +181,8 @@ int sc_sync_close(struct sc_conn *conn, int timeout_ms)
 	bool late;
 	int ret;
 
+	if (conn->giving) /* what ends it is not known yet */
+		return sc_refuse(-EBUSY, "connection: being given to another session: wait for SC_EVENT_GIVEN");
 	sc_close(conn, 0);
 	ret = until(session, found, &search, timeout_ms);
 	late = ret == -ETIMEDOUT;

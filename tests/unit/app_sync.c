@@ -193,12 +193,57 @@ static void test_connect_fails_jobs(void **state)
 	sc_close_session(server.session);
 }
 
+/* One session's event; what comes to the other waits there. */
+static struct sc_event must_come(struct sc_session *giver, struct sc_session *taker, bool given)
+{
+	time_t end = time(NULL) + PATIENCE_S;
+	struct sc_event event = { 0 };
+	int cnt = 0;
+
+	while (cnt != 1 && time(NULL) <= end) {
+		if (!given)
+			(void)sc_poll(giver, NULL, 0);
+		cnt = sc_wait(given ? giver : taker, &event, 1, 1);
+	}
+	assert_int_equal(event.type, given ? SC_EVENT_GIVEN : SC_EVENT_TAKEN);
+	return event;
+}
+
+/* Whose it is in the end is not known while a connection is being given away. */
+static void test_close_while_given(void **state)
+{
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct sc_session *sessions[2];
+	struct sc_listener *listener;
+	struct sc_event event;
+	struct sc_conn *conn;
+	int fd;
+
+	(void)state;
+	server_options(&options);
+	assert_int_equal(sc_open_threads(&options, 2, sessions), 0);
+	assert_int_equal(sc_listen(sessions[0], "127.0.0.1", 0, 0, &listener), 0);
+	fd = peer_connect(sc_listener_port(listener));
+	assert_int_equal(sc_sync_accept(listener, WAIT_MS, &conn), 0);
+	assert_int_equal(sc_poll(sessions[1], &event, 1), 0);
+	assert_int_equal(sc_conn_give(conn, sessions[1]), 0);
+	assert_int_equal(sc_sync_close(conn, WAIT_MS), -EBUSY);
+	assert_int_equal(must_come(sessions[0], sessions[1], true).result, 0);
+	conn = must_come(sessions[0], sessions[1], false).conn;
+	assert_int_equal(sc_sync_close(conn, WAIT_MS), 0);
+	assert_true(peer_ends(fd, 0));
+	assert_int_equal(close(fd), 0);
+	sc_close_session(sessions[0]);
+	sc_close_session(sessions[1]);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest scenarios[] = {
-		cmocka_unit_test(test_sync_server),  cmocka_unit_test(test_timeouts),
-		cmocka_unit_test(test_send_timeout), cmocka_unit_test(test_close_timeout),
-		cmocka_unit_test(test_connect),	     cmocka_unit_test(test_connect_fails_jobs),
+		cmocka_unit_test(test_sync_server),	  cmocka_unit_test(test_timeouts),
+		cmocka_unit_test(test_send_timeout),	  cmocka_unit_test(test_close_timeout),
+		cmocka_unit_test(test_connect),		  cmocka_unit_test(test_connect_fails_jobs),
+		cmocka_unit_test(test_close_while_given),
 	};
 
 	return server_run(scenarios, sizeof(scenarios) / sizeof(*scenarios), argc > 1 ? argv[1] : NULL);
