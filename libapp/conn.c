@@ -226,6 +226,8 @@ static void close_end(struct sc_conn *conn, struct sink *sink)
 
 void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uring_cqe *cqe, struct sink *sink)
 {
+	int res;
+
 	if (cqe->flags & IORING_CQE_F_NOTIF) {
 		sc_zerocopy_notice(conn, cqe, sink);
 		if (conn->giving)
@@ -250,8 +252,8 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 		sc_recv_complete(conn, cqe, sink);
 		break;
 	case OP_SEND:
-		if (!sc_zerocopy_complete(conn, cqe))
-			sc_send_complete(conn, cqe->res, sink);
+		if (!sc_zerocopy_complete(conn, cqe, &res))
+			sc_send_complete(conn, res, sink);
 		break;
 	case OP_READ:
 		sc_file_read_complete(conn, cqe->res);

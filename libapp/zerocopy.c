@@ -95,25 +95,30 @@ bool sc_zerocopy_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 /* --- completing --- */
 
 /* -EOPNOTSUPP: not by this kind of socket; -ENOMEM: the pages may not be locked. */
-static bool refused(const struct sc_conn *conn, int res)
+static bool refused(int res)
 {
-	return (res == -EOPNOTSUPP || res == -ENOMEM) && !conn->close_now && !conn->send_head->cancelled;
+	return res == -EOPNOTSUPP || res == -ENOMEM;
 }
 
-bool sc_zerocopy_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe)
+bool sc_zerocopy_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, int *ret_res)
 {
 	struct send *send = conn->send_head;
 
+	*ret_res = cqe->res;
 	if (!send || !send->zerocopy)
 		return false;
 	if (cqe->flags & IORING_CQE_F_MORE) {
 		send->notices++;
 		conn->notices++;
 	}
-	if (!refused(conn, cqe->res))
+	if (!refused(cqe->res))
 		return false;
 	conn->lane->session->counters.zerocopy_refused++;
 	conn->zerocopy_mode = SC_ZC_NEVER;
+	if (conn->close_now || send->cancelled) { /* nobody wants it any more */
+		*ret_res = -ECANCELED;
+		return false;
+	}
 	sc_conn_want(conn, OP_SEND);
 	return true;
 }

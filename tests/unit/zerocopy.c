@@ -259,6 +259,21 @@ static void test_refused_is_repeated(void **state)
 	}
 }
 
+/* Refused when nobody wants it any more: it was cancelled, the kernel's reason is none of the caller's business. */
+static void test_refused_is_dropped(void **state)
+{
+	struct fake *fake = *state;
+	char *mem;
+	struct sc_conn *conn = open_conn(fake, &mem);
+	uint64_t tag;
+
+	sc_send(conn, mem, LEN, 7);
+	tag = must_try(fake);
+	sc_close(conn, SC_CLOSE_NOW);
+	answer(fake, tag, -ENOMEM, 0);
+	must_tell(fake, 1, SC_EVENT_SENT, -ECANCELED);
+}
+
 static void test_short_is_continued(void **state)
 {
 	struct fake *fake = *state;
@@ -395,6 +410,7 @@ int main(void)
 		TEST(test_one_try_at_a_time),
 		TEST(test_keeps_to_what_works),
 		TEST(test_refused_is_repeated),
+		TEST(test_refused_is_dropped),
 		TEST(test_short_is_continued),
 		TEST(test_failed_send_waits_its_turn),
 		TEST(test_close),
