@@ -14,6 +14,7 @@ static char block[BLOCK];
 static bool high, stopping;
 static double rtts[PINGS];
 static unsigned int rtt_cnt;
+static size_t bulk_got; /* bytes, so far */
 
 /* The first byte tells what a client wants: 'b', without end, or 'p', answers. */
 static void serve_both(struct server *server, struct sc_event *event)
@@ -72,6 +73,7 @@ static int bulk_peer(struct peer *peer)
 			PEER_CHECK(!memcmp(got, block + pos[i], first));
 			PEER_CHECK(!memcmp(got + first, block, (size_t)len - first));
 			pos[i] = (pos[i] + (size_t)len) % BLOCK;
+			__atomic_add_fetch(&bulk_got, (size_t)len, __ATOMIC_RELAXED);
 		}
 	}
 	for (unsigned int i = 0; i < BULKS; i++)
@@ -87,14 +89,24 @@ static double now_us(void)
 	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
+/* Until each bulk connection may have got as many blocks more. */
+static void await_bulk(unsigned int blocks)
+{
+	size_t until = __atomic_load_n(&bulk_got, __ATOMIC_RELAXED) + (size_t)blocks * BULKS * BLOCK;
+
+	while (__atomic_load_n(&bulk_got, __ATOMIC_RELAXED) < until)
+		usleep(1000);
+}
+
 static int ping_peer(struct peer *peer)
 {
 	int fd = peer_connect(peer->port);
-	double start, end = now_us() + PINGS_MS * 1e3;
+	double start, end;
 	char byte;
 
 	PEER_CHECK(fd >= 0);
-	usleep(20000); /* until the bulk flows */
+	await_bulk(1);
+	end = now_us() + PINGS_MS * 1e3;
 	for (rtt_cnt = 0; rtt_cnt < PINGS && (rtt_cnt < 3 || now_us() < end); rtt_cnt++) {
 		start = now_us();
 		PEER_CHECK(peer_send(fd, "p", 1));
@@ -102,6 +114,7 @@ static int ping_peer(struct peer *peer)
 		PEER_CHECK(byte == *block);
 		rtts[rtt_cnt] = now_us() - start;
 	}
+	await_bulk(DEPTH); /* what has priority has left it in peace, or not */
 	close(fd);
 	__atomic_store_n(&stopping, true, __ATOMIC_RELEASE);
 	return 0;
@@ -120,6 +133,7 @@ static void run(bool with_priority, const char *name)
 	struct server server;
 
 	high = with_priority;
+	bulk_got = 0;
 	stopping = false;
 	server_open(&server, &options, serve_both);
 	server.mem = sc_alloc(server.session, BLOCK);
