@@ -163,13 +163,15 @@ void sc_conn_broke(struct sc_conn *conn)
  */
 void sc_conn_close_step(struct sc_conn *conn)
 {
-	if (!conn->closing || conn->close_asked || conn->send_head || conn->giving ||
+	if (!conn->closing || conn->close_asked || conn->send_head ||
 	    (conn->want | conn->inflight) & (OP_SHUTDOWN | OP_SHUTDOWN_RECV) || (conn->datagram && sc_udp_busy(conn)))
 		return;
 	if (conn->held_tail) {
-		sc_zerocopy_end(conn);
+		sc_zerocopy_end(conn); /* handing over waits for it as well */
 		return;
 	}
+	if (conn->giving)
+		return;
 	conn->close_asked = true;
 	conn->want &= (uint16_t)~OP_RECV;
 	if (conn->inflight & OP_RECV)
@@ -197,7 +199,8 @@ static void complete_accept(struct sc_conn *conn, int res, struct sink *sink)
 	conn->accepted = res >= 0;
 	sc_listener_accepted(listener, lane, res < 0 ? res : 0);
 	if (res < 0) {
-		sc_lane_conn_put(conn);
+		conn->close_told = true;
+		sc_conn_recycle(conn); /* it may wait for room to have this very accept cancelled */
 		return;
 	}
 	conn->file = lane->descriptors ? res : (int)sc_conn_slot(conn);

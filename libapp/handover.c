@@ -176,7 +176,7 @@ static void post(struct sc_conn *conn, struct parcel *parcel, int file)
 	conn->parcel = NULL;
 	conn->given = true;
 	conn->close_asked = true;
-	sc_inbox_close(conn);
+	sc_inbox_given(conn);
 	sc_mailbox_post(&lane->session->group->mailboxes[parcel->to], parcel);
 	sc_handover_fill(lane);
 	if (lane->descriptors)

@@ -158,14 +158,19 @@ void sc_inbox_drop(struct sc_conn *conn)
 	events_drop(conn, false);
 }
 
+void sc_inbox_given(struct sc_conn *conn)
+{
+	kept_drop(conn);
+	free(conn->inbox);
+	conn->inbox = NULL;
+}
+
 void sc_inbox_close(struct sc_conn *conn)
 {
 	if (conn->inbox)
 		jobs_end(conn->inbox, -ECANCELED);
-	kept_drop(conn);
 	events_drop(conn, true);
-	free(conn->inbox);
-	conn->inbox = NULL;
+	sc_inbox_given(conn);
 }
 
 void sc_inbox_exit(struct lane *lane)

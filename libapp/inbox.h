@@ -26,6 +26,8 @@ void sc_inbox_cancel(struct sc_job *job);
 
 /* What was received and not told of or asked for is given back. */
 void sc_inbox_drop(struct sc_conn *conn);
+/* The taker has a copy of what is kept. No job waits. The session's store is left alone: events are being collected, maybe there. */
+void sc_inbox_given(struct sc_conn *conn);
 /* The connection closes: what was not told of or asked for is given back, what waits is cancelled. */
 void sc_inbox_close(struct sc_conn *conn);
 

@@ -97,11 +97,13 @@ int sc_mode_to_events(struct sc_conn *conn)
 {
 	struct store *store = &conn->lane->session->store;
 	struct inbox *inbox = conn->inbox;
-	unsigned int cnt = events_needed(inbox);
 	struct sink sink;
+	unsigned int cnt;
 
 	if (inbox->job_first)
 		return sc_refuse(-EBUSY, "connection: jobs wait to receive: let them end, or cancel them, first");
+	inbox->ended &= !conn->recv_shut;
+	cnt = events_needed(inbox);
 	if (cnt) {
 		if (!sc_store_room(store, cnt, &sink))
 			return sc_refuse(-ENOBUFS, "session: too many events wait to be taken: call sc_poll first");

@@ -100,6 +100,8 @@ int sc_conn_set_priority(struct sc_conn *conn, enum sc_priority priority)
 	struct lane *lane = conn->lane;
 	bool high = priority == SC_PRIORITY_HIGH;
 
+	if (sc_session_stale(lane->session))
+		return sc_session_refuse(lane->session);
 	if (!high && priority != SC_PRIORITY_NORMAL)
 		return sc_refuse(-EINVAL, "priority: not SC_PRIORITY_NORMAL or SC_PRIORITY_HIGH");
 	lane->high_cnt += high;

@@ -44,7 +44,7 @@ void *sc_recv_keep(struct lane *lane, void *data, size_t len)
 
 void sc_recv_next(struct sc_conn *conn)
 {
-	if (conn->closing || conn->recv_ended || conn->paused || conn->parcel ||
+	if (conn->closing || conn->given || conn->recv_ended || conn->paused || conn->parcel ||
 	    ((conn->want | conn->inflight) & OP_RECV))
 		return;
 	sc_conn_want(conn, OP_RECV);

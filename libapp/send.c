@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "handover.h"
 #include "reason.h"
 #include "session.h"
 
@@ -182,6 +183,8 @@ void sc_send_cancel(struct sc_conn *conn, struct send *send)
 		}
 		conn->want &= (uint16_t)~OP_SEND;
 		sc_send_complete(conn, -ECANCELED, NULL);
+		if (conn->giving)
+			sc_handover_step(conn);
 		return;
 	}
 	while (before && before->next != send)

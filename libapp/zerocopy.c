@@ -211,6 +211,8 @@ void sc_zerocopy_notice(struct sc_conn *conn, const struct io_uring_cqe *cqe, st
 
 int sc_conn_set_zerocopy(struct sc_conn *conn, enum sc_zerocopy mode)
 {
+	if (sc_session_stale(conn->lane->session))
+		return sc_session_refuse(conn->lane->session);
 	if ((unsigned int)mode > SC_ZC_NEVER)
 		return sc_refuse(-EINVAL, "zero copy: not SC_ZC_AUTO, SC_ZC_ALWAYS or SC_ZC_NEVER");
 	conn->zerocopy_mode = mode & 3;

@@ -73,6 +73,8 @@ static int refused(struct server *server, char *mem)
 	PEER_CHECK(sc_register_mem(server->session, 4096, &segment) == -ESTALE);
 	PEER_CHECK(sc_send(server->held_conn, mem, 1, 0) == -ESTALE);
 	PEER_CHECK(sc_shutdown(server->held_conn) == -ESTALE);
+	PEER_CHECK(sc_conn_set_priority(server->held_conn, SC_PRIORITY_HIGH) == -ESTALE);
+	PEER_CHECK(sc_conn_set_zerocopy(server->held_conn, SC_ZC_NEVER) == -ESTALE);
 	PEER_CHECK(sc_async_recv(server->held_conn, mem, 1, 0, &job) == -ESTALE);
 	PEER_CHECK(sc_async_send(server->held_conn, mem, 1, &job) == -ESTALE);
 	PEER_CHECK(sc_sync_recv(server->held_conn, mem, 1, 0, -1) == -ESTALE);

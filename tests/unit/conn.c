@@ -539,6 +539,113 @@ static void test_full_queue(void **state)
 	(void)must_ask(fake, IORING_OP_SEND);
 }
 
+/* An accept that fails while its cancelling waits for room takes nothing along that waits behind it. */
+static void test_accept_fails_in_full_queue(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv, *sqe;
+	struct sc_conn *conn = accepted(fake, &recv);
+	char *mem = sc_alloc(&fake->session, 10);
+
+	while (io_uring_get_sqe(&fake->lane.ring))
+		;
+	assert_int_equal(sc_listener_set_limit(&fake->session.listeners[0], 1), 0);
+	assert_int_equal(sc_send(conn, mem, 10, 1), 0);
+	for (unsigned int i = 0; i < fake->accept_cnt; i++)
+		answer(fake, fake->accepts[i].user_data, -ECANCELED, 0);
+	fake->sq_head = fake->sq_tail; /* the consumer takes them all */
+	while ((sqe = asked(fake)) && sqe->opcode != IORING_OP_SEND)
+		assert_int_equal(sqe->opcode, IORING_OP_ASYNC_CANCEL);
+	assert_non_null(sqe);
+}
+
+/* --- giving to another thread --- */
+
+static const int taker_slot = SC_SLOT_CONNS + CONNS;
+
+/* Its socket is the taker's: what the giver gives back does not make it receive. */
+static void test_given_receives_no_more(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv, give;
+	struct sc_conn *conn = accepted(fake, &recv);
+	void *data[WINDOW];
+
+	for (unsigned int i = 0; i < WINDOW - 1; i++)
+		data[i] = answer(fake, recv.user_data, 10, buffer(i, 1))->data;
+	data[WINDOW - 1] = answer(fake, recv.user_data, 10, buffer(WINDOW - 1, 0))->data;
+	assert_int_equal(fake->session.counters.recv_paused, 1);
+	must_ask_nothing(fake);
+	assert_int_equal(sc_conn_give(conn, &fake->taker), 0);
+	give = must_ask(fake, IORING_OP_MSG_RING);
+	answer(fake, give.user_data, taker_slot, 0);
+	(void)must_ask(fake, IORING_OP_MSG_RING);
+	answer(fake, must_ask(fake, IORING_OP_CLOSE).user_data, 0, 0);
+	must_tell(fake, 1, SC_EVENT_GIVEN, 0);
+	for (unsigned int i = 0; i < WINDOW - 1; i++)
+		sc_release(conn, data[i]);
+	must_ask_nothing(fake);
+	sc_release(conn, data[WINDOW - 1]);
+}
+
+/* What a call that waited for others has kept is told, in order, though the connection is given meanwhile. */
+static void test_given_tells_what_is_kept(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe timeout, connect, recv, give;
+	struct sc_conn *conn = connecting(fake, &timeout, &connect);
+
+	cqe_add(fake, connect.user_data, 0);
+	cqe_add(fake, timeout.user_data, -ECANCELED);
+	assert_int_equal(sc_session_turn(&fake->session, 0), 0);
+	(void)must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	recv = must_ask(fake, IORING_OP_RECV);
+	assert_int_equal(sc_conn_give(conn, &fake->taker), 0);
+	(void)must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	cqe_add(fake, recv.user_data, -ECANCELED);
+	assert_int_equal(sc_session_turn(&fake->session, 0), 0);
+	give = must_ask(fake, IORING_OP_MSG_RING);
+	cqe_add(fake, give.user_data, taker_slot);
+	cqe_add(fake, (give.user_data & ~0xffULL) | (uint64_t)(__builtin_ctz(OP_CLOSE) + 1), 0);
+	assert_int_equal(sc_session_turn(&fake->session, 0), 0);
+	fake->event_cnt = sc_poll(&fake->session, fake->events, EVENTS);
+	must_tell(fake, 2, SC_EVENT_CONNECT, 0);
+	assert_int_equal(fake->events[1].type, SC_EVENT_GIVEN);
+	assert_ptr_equal(fake->events[1].conn, conn);
+}
+
+/* The last thing that it waited for is not to be any more. */
+static void test_give_goes_on_after_a_cancel(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = accepted(fake, &recv);
+	struct sc_job *job;
+
+	while (io_uring_get_sqe(&fake->lane.ring))
+		;
+	assert_int_equal(sc_async_send(conn, sc_alloc(&fake->session, 10), 10, &job), 0);
+	assert_int_equal(sc_conn_give(conn, &fake->taker), 0);
+	answer(fake, recv.user_data, -ECANCELED, 0);
+	sc_job_cancel(job);
+	fake->sq_head = fake->sq_tail; /* the consumer takes them all */
+	(void)must_ask(fake, IORING_OP_MSG_RING);
+}
+
+/* After sc_shutdown_recv no end is told either, by whatever way the connection receives. */
+static void test_nothing_received_after_shutdown(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = accepted(fake, &recv);
+
+	assert_int_equal(sc_shutdown_recv(conn), 0);
+	assert_int_equal(sc_conn_set_recv_mode(conn, SC_RECV_BY_JOBS), 0);
+	assert_int_equal(sc_conn_set_recv_mode(conn, SC_RECV_BY_EVENTS), 0);
+	answer(fake, recv.user_data, -ECANCELED, 0);
+	assert_int_equal(fake->event_cnt, 0);
+}
+
 /* Shared memory: any number may stand in a completion. */
 static void test_garbage(void **state)
 {
@@ -592,6 +699,11 @@ int main(void)
 		TEST(test_timeout_before_the_connect_is_asked),
 		TEST(test_close_ends_connect_and_timeout),
 		TEST(test_full_queue),
+		TEST(test_accept_fails_in_full_queue),
+		TEST(test_given_receives_no_more),
+		TEST(test_given_tells_what_is_kept),
+		TEST(test_give_goes_on_after_a_cancel),
+		TEST(test_nothing_received_after_shutdown),
 		TEST(test_garbage),
 	};
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "handover.h"
+
 static int fake_submit(struct sc_session *session)
 {
 	struct io_uring_sq *sq = &session->lanes[0].ring.sq;
@@ -60,7 +62,9 @@ int fake_open(void **state)
 	fake->session.mem = aligned_alloc(4096, (fake->session.mem_len + 4095) & ~(size_t)4095);
 	memset(fake->session.mem, 0, fake->session.mem_len);
 	fake->session.base = 0x100000; /* another process's address: what an SQE says must be translated */
-	fake->group.session_cnt = 1;
+	fake->group.session_cnt = 2;
+	fake->taker = (struct sc_session){ .group = &fake->group, .lanes = &fake->taker_lane, .lane_cnt = 1 };
+	fake->taker_lane = (struct lane){ .session = &fake->taker, .number = 1, .begun = true };
 	fake->session.group = &fake->group;
 	fake->session.ops = &fake_ops;
 	fake->session.lanes = &fake->lane;
@@ -89,6 +93,7 @@ int fake_close(void **state)
 {
 	struct fake *fake = *state;
 
+	sc_parcels_free(sc_mailbox_take(&fake->group.mailboxes[1]));
 	sc_lane_exit(&fake->lane);
 	sc_store_exit(&fake->session.store);
 	sc_jobs_exit(&fake->session.jobs);

@@ -21,6 +21,8 @@ struct fake {
 	struct group group;
 	struct sc_session session;
 	struct lane lane;
+	struct sc_session taker; /* another thread's, to be given connections */
+	struct lane taker_lane;
 	struct io_uring_sqe sqes[ENTRIES];
 	struct io_uring_cqe cqes[ENTRIES];
 	unsigned int sq_head, sq_tail, sq_flags, cq_head, cq_tail, cq_flags;

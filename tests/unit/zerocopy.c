@@ -340,6 +340,30 @@ static void test_close(void **state)
 	must_ask_nothing(fake);
 }
 
+/* That it is being given does not keep a peer that takes nothing. */
+static void test_close_while_giving(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = accepted(fake, &recv);
+	uint64_t tag;
+
+	sc_send(conn, sc_alloc(&fake->session, LEN), LEN, 1);
+	tag = must_try(fake);
+	answer(fake, tag, LEN, more);
+	assert_int_equal(sc_conn_give(conn, &fake->taker), 0);
+	(void)must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	answer(fake, recv.user_data, -ECANCELED, 0);
+	sc_close(conn, SC_CLOSE_NOW);
+	answer(fake, must_ask(fake, IORING_OP_CONNECT).user_data, 0, 0);
+	answer(fake, tag, 0, notif);
+	must_tell(fake, 1, SC_EVENT_SENT, LEN);
+	answer(fake, must_ask(fake, IORING_OP_NOP).user_data, 0, 0);
+	must_tell(fake, 1, SC_EVENT_GIVEN, -ECANCELED);
+	while (asked(fake)->opcode != IORING_OP_CLOSE)
+		;
+}
+
 /* What no kernel says means nothing. */
 static void test_garbage(void **state)
 {
@@ -414,6 +438,7 @@ int main(void)
 		TEST(test_short_is_continued),
 		TEST(test_failed_send_waits_its_turn),
 		TEST(test_close),
+		TEST(test_close_while_giving),
 		TEST(test_garbage),
 		TEST(test_outstanding_are_bounded),
 	};
