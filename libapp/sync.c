@@ -31,7 +31,7 @@ int sc_wait_until(struct sc_session *session, bool (*done)(void *), void *arg, i
 	}
 }
 
-/* A signal ends no call here. As good as any other moment to give up is the moment in which time is over. */
+/* A signal ends no call here: to give up would be to cancel. */
 static int until(struct sc_session *session, bool (*done)(void *), void *arg, int timeout_ms)
 {
 	int64_t end = timeout_ms > 0 ? sc_session_now_ms() + timeout_ms : 0;

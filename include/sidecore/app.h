@@ -408,7 +408,7 @@ void sc_job_cancel(struct sc_job *job);
  * -ENOBUFS: the memory is in use until the connection is closed. sc_sync_recv: the number of bytes, 0 at the end of the
  * stream; with SC_RECV_ALL less than len if time was over. sc_sync_accept: a new connection, receiving by jobs.
  * sc_sync_close: as sc_close, and what has not gone out in time is dropped (-ETIMEDOUT); the connection is no more. With
- * -ENOBUFS it is still being closed, and SC_EVENT_CLOSED comes.
+ * -ENOBUFS it is still being closed, and SC_EVENT_CLOSED comes; -EBUSY being given to another session, nothing has changed.
  */
 int sc_sync_send(struct sc_conn *conn, const void *data, size_t len, int timeout_ms);
 ssize_t sc_sync_recv(struct sc_conn *conn, void *buf, size_t len, unsigned int flags, int timeout_ms);
