@@ -433,6 +433,14 @@ static bool told_without_wait(const struct sc_session *session)
 	return session->lost && !session->lost_told;
 }
 
+/* Of those collected, as sc_store_unname does with those kept before. */
+static void ended_unname(const struct sink *sink)
+{
+	for (unsigned int i = 0; i < sink->cnt; i++)
+		if (sink->events[i].listener && !sink->events[i].listener->used)
+			sink->events[i].listener = NULL;
+}
+
 int sc_session_turn(struct sc_session *session, int timeout_ms)
 {
 	struct sink sink;
@@ -453,6 +461,7 @@ int sc_session_turn(struct sc_session *session, int timeout_ms)
 		err = session->ops->submit(session);
 	lose(session, err);
 	reap(session, &sink);
+	ended_unname(&sink);
 	sc_store_added(&session->store, sink.cnt);
 	if (session->lost)
 		return lanes_ready(session) ? 0 : sc_session_refuse(session);

@@ -559,6 +559,27 @@ static void test_accept_fails_in_full_queue(void **state)
 	assert_non_null(sqe);
 }
 
+/* An event that was kept names no listener that ended in the same moment: another may be in its place when it is told. */
+static void test_ended_listener_is_not_named(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv, close;
+
+	(void)accepted(fake, &recv);
+	sc_listener_close(&fake->session.listeners[0]);
+	(void)must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	close = must_ask(fake, IORING_OP_CLOSE);
+	cqe_add(fake, fake->accepts[0].user_data, 0);
+	for (unsigned int i = 1; i < fake->accept_cnt; i++)
+		cqe_add(fake, fake->accepts[i].user_data, -ECANCELED);
+	cqe_add(fake, close.user_data, 0);
+	assert_int_equal(sc_session_turn(&fake->session, 0), 0);
+	assert_false(fake->session.listeners[0].used);
+	fake->event_cnt = sc_poll(&fake->session, fake->events, EVENTS);
+	must_tell(fake, 1, SC_EVENT_ACCEPT, 0);
+	assert_null(fake->events[0].listener);
+}
+
 /* --- giving to another thread --- */
 
 static const int taker_slot = SC_SLOT_CONNS + CONNS;
@@ -700,6 +721,7 @@ int main(void)
 		TEST(test_close_ends_connect_and_timeout),
 		TEST(test_full_queue),
 		TEST(test_accept_fails_in_full_queue),
+		TEST(test_ended_listener_is_not_named),
 		TEST(test_given_receives_no_more),
 		TEST(test_given_tells_what_is_kept),
 		TEST(test_give_goes_on_after_a_cancel),
