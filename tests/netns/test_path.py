@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tools import (APP_CPU, PORT, SERVICE_CPU, Customer, Http, Httpd, Ringsvc, connections, server_sockets,
-                   stop_and_continue, wait_until, wrk, wrk_result)
+                   stop_and_continue, wait_until, wrk, wrk_result, wrk_stop)
 
 FAMILIES = [socket.AF_INET, socket.AF_INET6]
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() says RST
@@ -172,26 +172,25 @@ def test_pipeline_that_is_not_read_is_held_back(path, site):
 
 
 def test_new_programs_under_traffic(path):
-    load = wrk(path, "/small", seconds=3, pin=SERVICE_CPU)
+    load = wrk(path, "/small", seconds=60, pin=SERVICE_CPU)
     ids = [path.server.xdp_id()]
     for cpus in (SERVICE_CPU, f"{APP_CPU},{SERVICE_CPU}", SERVICE_CPU):
         time.sleep(0.4)
         path.loader("attach", path.server.ifname, "--cpus", cpus)
         ids.append(path.server.xdp_id())
-    assert load.poll() is None, "the traffic ended before the changes"
-    requests, trouble = wrk_result(load)
+    requests, trouble = wrk_stop(load)
     assert trouble == "" and requests > 1000
     assert len(set(ids)) == len(ids)
 
 
 def test_detach_under_traffic(path):
-    load = wrk(path, "/small", seconds=2, pin=SERVICE_CPU)
+    load = wrk(path, "/small", seconds=60, pin=SERVICE_CPU)
     time.sleep(0.4)
     path.loader("detach", path.server.ifname)
     time.sleep(0.4)
     path.loader("attach", path.server.ifname, "--cpus", SERVICE_CPU, "--service", f"tcp/{PORT}")
-    assert load.poll() is None, "the traffic ended before the changes"
-    assert wrk_result(load)[1] == ""
+    time.sleep(0.4)
+    assert wrk_stop(load)[1] == ""
 
 
 def test_stopped_broker_does_not_stop_traffic(steered, small_site):

@@ -319,6 +319,13 @@ def wrk_result(process):
             "".join(line for line in out.splitlines() if "errors" in line or "Non-2xx" in line))
 
 
+def wrk_stop(process):
+    """The result so far of one that still runs."""
+    assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    return wrk_result(process)
+
+
 def stop_and_continue(pid, seconds):
     os.kill(pid, signal.SIGSTOP)
     try:
