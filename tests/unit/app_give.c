@@ -166,7 +166,7 @@ static void streams_hop(unsigned int window, unsigned int take, unsigned int lea
 	struct peer peers[STREAMS];
 	struct sc_listener *listener;
 	unsigned int given = 0, taken = 0;
-	int here = 0;
+	int here = 0, failed = 0;
 
 	workers_open(workers, window, take);
 	assert_int_equal(sc_listen(workers[0].session, "127.0.0.1", 0, 0, &listener), 0);
@@ -174,12 +174,21 @@ static void streams_hop(unsigned int window, unsigned int take, unsigned int lea
 		worker_run(&workers[i]);
 	for (int i = 0; i < STREAMS; i++)
 		peer_start(&peers[i], sc_listener_port(listener), stream_peer, &total);
-	for (int i = 0; i < STREAMS; i++)
-		assert_int_equal(peer_join(&peers[i]), 0);
+	for (int i = 0; i < STREAMS; i++) {
+		int line = peer_join(&peers[i]);
+
+		failed = line ? line : failed;
+	}
+	for (int i = 0; i < THREADS; i++) {
+		worker_stop(&workers[i]);
+		if (failed)
+			print_message("# worker %d: line %d, %d here, %u given, %u taken, %u closed\n", i,
+				      workers[i].failed, workers[i].here, workers[i].given, workers[i].taken,
+				      workers[i].closed);
+	}
 	for (int i = 0; i < THREADS; i++) {
 		struct sc_info info = { .size = sizeof(info) };
 
-		worker_stop(&workers[i]);
 		if (workers[i].failed)
 			fail_msg("worker %d: line %d", i, workers[i].failed);
 		given += workers[i].given;
@@ -189,6 +198,8 @@ static void streams_hop(unsigned int window, unsigned int take, unsigned int lea
 		assert_int_equal(info.counters.given, workers[i].given);
 		assert_int_equal(info.counters.taken, workers[i].taken);
 	}
+	if (failed)
+		fail_msg("a stream broke off: line %d", failed);
 	print_message("# %u handovers of %d streams of %zu bytes\n", given, STREAMS, total);
 	assert_int_equal(given, taken);
 	assert_true(given >= least);
