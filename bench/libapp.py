@@ -204,7 +204,7 @@ def print_rows(rows):
         lead = (operation, size_name(size) if size else "—", f"{connections:,}")
         cost = {name: row["app_core_us_per_op"] for name, row in by_name.items()}
         costs.append((*lead, *(f"{cost[name]:,.2f}" if cost.get(name) else "—" for name in NAMES),
-                      f"{cost['epoll'] / cost['direct']:.1f}"))
+                      f"{cost['epoll'] / cost['direct']:.1f}" if cost["direct"] else "—"))
         for name, row in by_name.items():
             rates.append((f"{lead[0]}, {lead[1]}" if size else lead[0], label(name), lead[2],
                           f"{row['ops_per_s']:,.0f}", f"{row['ops_per_s'] / by_name['epoll']['ops_per_s']:.0%}",
