@@ -17,27 +17,15 @@ app_faults_dirs := libapp
 app_faults_ldflags := $(shell sed -n 's/^FAULT\(_RING\)*[^a-z]\(void \*, \|int, \|ssize_t, \)*\([a-z_0-9]*\),.*/-Wl,--wrap=\3/p' \
 	tests/unit/app_faults.c)
 
-tests += $(scenarios) arena channel conn control handover job priority random udp zerocopy
+# Programs that need no kernel: tests/unit/NAME.c on a fake lane
+fakes := conn handover job priority udp zerocopy
+$(foreach f,$(fakes),$(eval $f_src := tests/unit/$f.c tests/unit/conn_fake.c))
+$(foreach f,$(fakes),$(eval $f_objs := $(wildcard libapp/*.c)))
+$(foreach f,$(fakes),$(eval $f_libs := -luring))
+
+tests += $(scenarios) $(fakes) arena channel control random
 arena_src := tests/unit/arena.c
 arena_objs := libapp/arena.c
-conn_src := tests/unit/conn.c tests/unit/conn_fake.c
-conn_objs := $(wildcard libapp/*.c)
-conn_libs := -luring
-handover_src := tests/unit/handover.c tests/unit/conn_fake.c
-handover_objs := $(wildcard libapp/*.c)
-handover_libs := -luring
-job_src := tests/unit/job.c tests/unit/conn_fake.c
-job_objs := $(wildcard libapp/*.c)
-job_libs := -luring
-priority_src := tests/unit/priority.c tests/unit/conn_fake.c
-priority_objs := $(wildcard libapp/*.c)
-priority_libs := -luring
-zerocopy_src := tests/unit/zerocopy.c tests/unit/conn_fake.c
-zerocopy_objs := $(wildcard libapp/*.c)
-zerocopy_libs := -luring
-udp_src := tests/unit/udp.c tests/unit/conn_fake.c
-udp_objs := $(wildcard libapp/*.c)
-udp_libs := -luring
 random_src := tests/unit/random.c tests/unit/random_app.c tests/unit/random_model.c tests/unit/random_peer.c \
 	tests/unit/random_wire.c tests/unit/app_peer.c tests/unit/app_service.c
 random_dirs := libapp

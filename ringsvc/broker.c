@@ -151,7 +151,6 @@ static void engine_spoke(struct broker *broker, struct sc_engine *engine)
 		       "engine %d of uid %u: sent what is no report: killed: its apps must open anew", engine->pid,
 		       engine->domain.uid);
 		sc_engine_kill(engine);
-		engine->told_to_end = true;
 	}
 	sc_roster_drop(&broker->roster, engine, now_ms());
 }
@@ -168,7 +167,6 @@ static int kill_overdue(struct broker *broker)
 		       engine->domain.uid, engine->told_ms ? "should have ended" : "held on to a dead app's session",
 		       SC_ENGINE_GRACE_MS);
 		sc_engine_kill(engine);
-		engine->told_to_end = true;
 	}
 	return next_ms;
 }

@@ -205,6 +205,7 @@ void sc_engine_kill(struct sc_engine *engine)
 {
 	(void)pidfd_send_signal(engine->pidfd, SIGKILL, NULL, 0);
 	engine->killed = true;
+	engine->told_to_end = true;
 }
 
 int sc_roster_reap(struct sc_roster *roster, struct sc_engine *engine)

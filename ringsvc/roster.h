@@ -75,7 +75,7 @@ void sc_roster_drop(struct sc_roster *roster, struct sc_engine *engine, uint64_t
 /* Tells the engine to end. It counts until it is reaped. */
 void sc_roster_dismiss(struct sc_roster *roster, struct sc_engine *engine, uint64_t now_ms);
 
-/* Kills it. */
+/* Kills it: its death is no news then. */
 void sc_engine_kill(struct sc_engine *engine);
 
 /* Frees the place of an engine that has died; returns its wait status. */

@@ -26,6 +26,18 @@ static int peer_and_event(struct server *server)
 	return fd;
 }
 
+/* A pair whose connection has a job that waits to receive, and another connection beside it, to the descriptor returned. */
+static int open_waiting(struct pair *pair, char *text, struct sc_conn **ret_other, struct sc_job **ret_job)
+{
+	int fd;
+
+	pair_open(pair, NULL);
+	fd = peer_and_event(&pair->server);
+	*ret_other = pair->server.held_conn;
+	assert_int_equal(sc_async_recv(pair->conn, text, 1, 0, ret_job), 0);
+	return fd;
+}
+
 /* Takes all events that are kept or come within a moment; expects so many bytes of RECV, in the peer's order. */
 static void must_be_told(struct server *server, struct sc_conn *conn, const char *text)
 {
@@ -57,10 +69,7 @@ static void test_others_are_kept(void **state)
 	int fd;
 
 	(void)state;
-	pair_open(&pair, NULL);
-	fd = peer_and_event(&pair.server);
-	other = pair.server.held_conn;
-	assert_int_equal(sc_async_recv(pair.conn, text, 1, 0, &job), 0);
+	fd = open_waiting(&pair, text, &other, &job);
 	for (char c = 'a'; c < 'f'; c++) {
 		assert_true(peer_send(fd, &c, 1));
 		assert_true(pending(job));
@@ -86,10 +95,7 @@ static void test_changing_sides(void **state)
 	int fd;
 
 	(void)state;
-	pair_open(&pair, NULL);
-	fd = peer_and_event(&pair.server);
-	other = pair.server.held_conn;
-	assert_int_equal(sc_async_recv(pair.conn, text, 1, 0, &job), 0);
+	fd = open_waiting(&pair, text, &other, &job);
 	assert_true(peer_send(fd, "abc", 3));
 	assert_true(pending(job));
 	assert_true(peer_send(fd, "def", 3));
@@ -123,10 +129,7 @@ static void test_close_forgets_what_is_kept(void **state)
 	int fd;
 
 	(void)state;
-	pair_open(&pair, NULL);
-	fd = peer_and_event(&pair.server);
-	other = pair.server.held_conn;
-	assert_int_equal(sc_async_recv(pair.conn, text, 1, 0, &job), 0);
+	fd = open_waiting(&pair, text, &other, &job);
 	assert_true(peer_send(fd, "abc", 3));
 	assert_int_equal(shutdown(fd, SHUT_WR), 0);
 	assert_true(pending(job));
