@@ -10,9 +10,13 @@ static __always_inline void sample(struct xdp_md *ctx, const struct flow *flow, 
 	struct sc_sampling *setting;
 	struct sc_sample *sample;
 	__u32 key = 0;
+	__u64 now_ns;
 
 	setting = bpf_map_lookup_elem(&sampling, &key);
 	if (!setting || bpf_get_prandom_u32() > setting->below)
+		return;
+	now_ns = bpf_ktime_get_ns();
+	if (now_ns > setting->until_ns)
 		return;
 	sample = bpf_ringbuf_reserve(&samples, sizeof(*sample), 0);
 	if (!sample) {
@@ -21,7 +25,7 @@ static __always_inline void sample(struct xdp_md *ctx, const struct flow *flow, 
 		return;
 	}
 	__builtin_memset(sample, 0, sizeof(*sample));
-	sample->time_ns = bpf_ktime_get_ns();
+	sample->time_ns = now_ns;
 	sample->cpu = bpf_get_smp_processor_id();
 	sample->len = bpf_xdp_get_buff_len(ctx);
 	sample->reason = flow->reason;

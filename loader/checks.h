@@ -36,7 +36,7 @@ void sc_checks_device(const struct sc_place *place, enum sc_mode mode, struct sc
 /* The dedicated CPUs of an attached interface: online, active, their threads, and what else runs there. */
 void sc_checks_cpus(const struct sc_place *place, const struct sc_pins *pins, struct sc_diagnosis *diagnosis);
 
-/* Interrupts and RPS of an attached interface, and changes that wait to be confirmed. */
+/* Interrupts and RPS of an attached interface, changes that wait to be confirmed, and what a killed monitor left. */
 void sc_checks_tuning(const struct sc_place *place, const struct sc_pins *pins, struct sc_diagnosis *diagnosis);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Checks of what else decides on which CPU packets are worked on: interrupts and RPS; and of changes that wait.
+// Checks of what else decides on which CPU packets are worked on: interrupts and RPS; of changes that wait, and of what was left.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,7 +11,9 @@
 #include "cpulist.h"
 #include "files.h"
 #include "knob.h"
+#include "modules.h"
 #include "pending.h"
+#include "sampling.h"
 #include "steering.h"
 
 struct count {
@@ -101,6 +103,17 @@ static void check_pending(const struct sc_place *place, struct sc_diagnosis *dia
 			place->ifname);
 }
 
+static void check_samples(const struct sc_place *place, const struct sc_pins *pins, struct sc_diagnosis *diagnosis)
+{
+	__u32 modules;
+
+	if (!sc_modules_get(pins, &modules) && modules & SC_MODULE_SAMPLES && !sc_sampling_is_watched(place))
+		sc_diagnosis_add(diagnosis, SC_GRADE_NOTE, place->ifname,
+				 "a monitor was killed: no samples are taken any more, but each packet is asked about; "
+				 "run sidecore-loader upgrade %s",
+				 place->ifname);
+}
+
 /* Without the right to see sysfs there is nothing to say: it is not what steering rests on. */
 void sc_checks_tuning(const struct sc_place *place, const struct sc_pins *pins, struct sc_diagnosis *diagnosis)
 {
@@ -108,6 +121,7 @@ void sc_checks_tuning(const struct sc_place *place, const struct sc_pins *pins, 
 	cpu_set_t cpus;
 
 	check_pending(place, diagnosis);
+	check_samples(place, pins, diagnosis);
 	memcpy(panel.ifname, place->ifname, sizeof(panel.ifname));
 	panel.sysfs = sc_files_open_sysfs();
 	panel.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);

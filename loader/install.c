@@ -180,7 +180,7 @@ static int attach_again(const struct sc_place *place, struct sc_pins *pins, cons
 	err = err ?: sc_undo_remember(undo, place, pins, plan);
 	if (err)
 		return err;
-	err = sc_modules_get(pins, &modules);
+	err = sc_modules_keep(place, pins, &modules);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_SWAP, err);
 		return err;
@@ -232,7 +232,7 @@ static int check_place(const struct sc_place *place, enum sc_mode *mode, bool *r
 
 	*ret_attached = !err;
 	*ret_modules = 0;
-	err = err ?: sc_modules_get(&there, ret_modules);
+	err = err ?: sc_modules_keep(place, &there, ret_modules);
 	sc_pins_close(&there);
 	if (!err)
 		return keep_mode(place, mode);

@@ -10,6 +10,7 @@
 #include "hint.h"
 #include "modules.h"
 #include "ports.h"
+#include "sampling.h"
 #include "swap.h"
 
 enum {
@@ -80,6 +81,15 @@ int sc_modules_get(const struct sc_pins *pins, __u32 *ret_modules)
 	return err;
 }
 
+int sc_modules_keep(const struct sc_place *place, const struct sc_pins *pins, __u32 *ret_modules)
+{
+	int err = sc_modules_get(pins, ret_modules);
+
+	if (!err && *ret_modules & SC_MODULE_SAMPLES && !sc_sampling_is_watched(place))
+		*ret_modules &= ~SC_MODULE_SAMPLES;
+	return err;
+}
+
 static __u32 program_id(int program)
 {
 	struct bpf_prog_info info = { 0 };
@@ -108,7 +118,7 @@ int sc_modules_switch(const struct sc_place *place, struct sc_pins *pins, __u32 
 	__u32 now, wanted;
 	int err;
 
-	err = sc_modules_get(pins, &now);
+	err = sc_modules_keep(place, pins, &now);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_SWAP, err);
 		return err;

@@ -23,6 +23,9 @@ int sc_modules_of(int program, __u32 *ret_modules);
 /* Modules that are on in the program that runs on the device. Errors as above. */
 int sc_modules_get(const struct sc_pins *pins, __u32 *ret_modules);
 
+/* Those of them that programs in its place are to have: all but samples whose reader was killed. Errors as above. */
+int sc_modules_keep(const struct sc_place *place, const struct sc_pins *pins, __u32 *ret_modules);
+
 /*
  * Switches modules, one or several, on or off for the next packet: if they are not so already, by programs that are
  * loaded for it, which *pins holds then. Says why it fails; then all is as before. 0 or -errno.

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -15,11 +17,27 @@
 #include "modules.h"
 #include "sampling.h"
 
+enum {
+	LEASE_S = 5,
+};
+
+/* The programs read it at any time, and nothing else is ordered by it. */
+static void renew(const struct sc_sampling_run *run)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	__atomic_store_n(&run->setting->until_ns, (now.tv_sec + LEASE_S) * 1000000000ULL + now.tv_nsec,
+			 __ATOMIC_RELAXED);
+}
+
+/* One call for the ring may take as long as samples come. */
 static int on_sample(void *context, void *data, size_t len)
 {
 	const struct sc_sampling_run *run = context;
 	struct sc_sample sample;
 
+	renew(run);
 	if (run->discard || len < sizeof(sample))
 		return 0;
 	memcpy(&sample, data, sizeof(sample));
@@ -45,21 +63,42 @@ static int lock_dir(const struct sc_place *place)
 	return dir;
 }
 
-static int set_rate(const struct sc_sampling_run *run, __u32 every)
+bool sc_sampling_is_watched(const struct sc_place *place)
 {
-	const struct sc_sampling setting = { .below = 0xffffffffU / every };
-	__u32 zero = 0;
+	int dir = open(place->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool watched = dir >= 0 && flock(dir, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
 
-	return bpf_map_update_elem(run->sampling, &zero, &setting, BPF_ANY) ? -errno : 0;
+	if (dir >= 0)
+		close(dir);
+	return watched;
+}
+
+static int map_setting(struct sc_sampling_run *run, const struct sc_pins *pins)
+{
+	void *setting = mmap(NULL, sizeof(*run->setting), PROT_READ | PROT_WRITE, MAP_SHARED, pins->sampling, 0);
+
+	if (setting == MAP_FAILED)
+		return -errno;
+	run->setting = setting;
+	return 0;
+}
+
+static void start(const struct sc_sampling_run *run, __u32 every)
+{
+	__atomic_store_n(&run->setting->below, 0xffffffffU / every, __ATOMIC_RELAXED);
+	__atomic_store_n(&run->setting->lost, 0, __ATOMIC_RELAXED);
+	renew(run);
 }
 
 static int open_ring(struct sc_sampling_run *run, const struct sc_pins *pins, __u32 every)
 {
 	int err;
 
+	err = map_setting(run, pins);
+	if (err)
+		return err;
 	run->samples = fcntl(pins->samples, F_DUPFD_CLOEXEC, 0);
-	run->sampling = fcntl(pins->sampling, F_DUPFD_CLOEXEC, 0);
-	if (run->samples < 0 || run->sampling < 0)
+	if (run->samples < 0)
 		return -errno;
 	run->ring = ring_buffer__new(run->samples, on_sample, run, NULL);
 	if (!run->ring)
@@ -68,7 +107,10 @@ static int open_ring(struct sc_sampling_run *run, const struct sc_pins *pins, __
 	run->discard = true;
 	err = ring_buffer__consume(run->ring);
 	run->discard = false;
-	return err < 0 ? err : set_rate(run, every);
+	if (err < 0)
+		return err;
+	start(run, every);
+	return 0;
 }
 
 static void close_ring(struct sc_sampling_run *run)
@@ -76,8 +118,8 @@ static void close_ring(struct sc_sampling_run *run)
 	ring_buffer__free(run->ring);
 	if (run->samples >= 0)
 		close(run->samples);
-	if (run->sampling >= 0)
-		close(run->sampling);
+	if (run->setting)
+		munmap(run->setting, sizeof(*run->setting));
 	close(run->dir);
 }
 
@@ -86,7 +128,7 @@ int sc_sampling_init(struct sc_sampling_run *run, const struct sc_place *place, 
 {
 	int err;
 
-	*run = (struct sc_sampling_run){ .samples = -1, .sampling = -1, .show = show, .context = context };
+	*run = (struct sc_sampling_run){ .samples = -1, .show = show, .context = context };
 	run->dir = lock_dir(place);
 	if (run->dir < 0)
 		return run->dir;
@@ -102,18 +144,16 @@ int sc_sampling_init(struct sc_sampling_run *run, const struct sc_place *place, 
 
 int sc_sampling_poll(struct sc_sampling_run *run, int timeout_ms)
 {
-	int result = ring_buffer__poll(run->ring, timeout_ms);
+	int result;
 
+	renew(run);
+	result = ring_buffer__poll(run->ring, timeout_ms);
 	return result > 0 || result == -EINTR ? 0 : result;
 }
 
 __u64 sc_sampling_lost(const struct sc_sampling_run *run)
 {
-	struct sc_sampling setting = { 0 };
-	__u32 zero = 0;
-
-	(void)bpf_map_lookup_elem(run->sampling, &zero, &setting);
-	return setting.lost;
+	return __atomic_load_n(&run->setting->lost, __ATOMIC_RELAXED);
 }
 
 int sc_sampling_exit(struct sc_sampling_run *run, const struct sc_place *place, struct sc_pins *pins)

@@ -11,7 +11,7 @@
 struct sc_sampling_run {
 	void *ring; /* struct ring_buffer */
 	int samples; /* the map behind it */
-	int sampling;
+	struct sc_sampling *setting; /* mapped */
 	int dir; /* locked: one reader at a time */
 	bool discard; /* nobody wants what comes */
 	int (*show)(const struct sc_sample *sample, void *context);
@@ -25,8 +25,14 @@ struct sc_sampling_run {
 int sc_sampling_init(struct sc_sampling_run *run, const struct sc_place *place, struct sc_pins *pins, __u32 every,
 		     int (*show)(const struct sc_sample *sample, void *context), void *context);
 
-/* Waits up to timeout_ms. 0, what show() returned, or -errno. */
+/* Waits up to timeout_ms. Sampling ends some seconds after the last call. 0, what show() returned, or -errno. */
 int sc_sampling_poll(struct sc_sampling_run *run, int timeout_ms);
+
+/*
+ * Whether a process that lives reads samples. Of one that was killed the programs have ended to take samples after some
+ * seconds, but still ask. With the lock.
+ */
+bool sc_sampling_is_watched(const struct sc_place *place);
 
 /* Samples that were lost until now, because the reader was too slow. */
 __u64 sc_sampling_lost(const struct sc_sampling_run *run);

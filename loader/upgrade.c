@@ -100,7 +100,7 @@ static int exchange(const struct options *options, const struct sc_place *place,
 	__u32 modules;
 	int err;
 
-	err = sc_modules_get(pins, &modules);
+	err = sc_modules_keep(place, pins, &modules);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_SWAP, err);
 		return err;

@@ -14,7 +14,7 @@
 #endif
 
 enum sc_steer_limit {
-	SC_STEER_SCHEMA = 4,
+	SC_STEER_SCHEMA = 5,
 	SC_STEER_SLOTS = 128, /* of the indirection table, a power of two */
 	SC_STEER_SERVICES_MAX = 256, /* counter rows, one per service */
 	SC_STEER_PORTS = 65536,
@@ -234,11 +234,15 @@ struct sc_source {
 	__be32 addr[2]; /* IPv4 in addr[0] */
 };
 
-/* Map `sampling`: how SC_MODULE_SAMPLES works. `below` is the monitor's, `lost` the programs'. */
+/*
+ * Map `sampling`: how SC_MODULE_SAMPLES works. `lost` is the programs', the rest the monitor's, who makes `until_ns` later while he
+ * lives: after one that was killed sampling ends by itself.
+ */
 struct sc_sampling {
+	__u64 until_ns; /* CLOCK_MONOTONIC: no samples after it */
+	__u64 lost; /* samples for which the ring had no room */
 	__u32 below; /* a packet whose random number of 32 bits is not above is a sample */
 	__u32 pad;
-	__u64 lost; /* samples for which the ring had no room */
 };
 
 /*
@@ -340,8 +344,9 @@ SC_STEER_ASSERT(sizeof(struct sc_flood) == 24, "sc_flood");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, until_ns) == 8, "sc_flood.until_ns");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, syns) == 16, "sc_flood.syns");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_flood, on) == 20, "sc_flood.on");
-SC_STEER_ASSERT(sizeof(struct sc_sampling) == 16, "sc_sampling");
+SC_STEER_ASSERT(sizeof(struct sc_sampling) == 24, "sc_sampling");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_sampling, lost) == 8, "sc_sampling.lost");
+SC_STEER_ASSERT(__builtin_offsetof(struct sc_sampling, below) == 16, "sc_sampling.below");
 SC_STEER_ASSERT(sizeof(struct sc_sample) == 64, "sc_sample");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_sample, reason) == 16, "sc_sample.reason");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_sample, from_port) == 24, "sc_sample.from_port");

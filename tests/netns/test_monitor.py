@@ -4,13 +4,14 @@
 import json
 import re
 import signal
+import struct
 import subprocess
 import time
 
 import pytest
 
 from conftest import wait_until
-from test_loader import UDP_PORT, UDP_SOURCE, attachment, python, refused
+from test_loader import UDP_PORT, UDP_SOURCE, attachment, bpftool, pin_dir, python, refused
 
 TCP_PORT = 8080
 
@@ -29,6 +30,11 @@ def monitor(lab, *options, **kwargs):
                                **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kwargs})
     assert wait_until(lambda: sampling(lab) or process.poll() is not None)
     return process
+
+
+def killed(process):
+    process.kill()
+    process.wait()
 
 
 def send(lab, count, seconds=0.2, address=None, cpu=0):
@@ -143,8 +149,7 @@ def test_one_at_a_time_and_killed(lab):
     # Others are not kept waiting.
     lab.loader("service", "add", "sv0", f"tcp/{TCP_PORT}")
     # Killed, it cannot switch sampling off. The next one does not show what it left, and does.
-    first.kill()
-    first.wait()
+    killed(first)
     assert sampling(lab)
     send(lab, 100)
     assert wait_until(lambda: attachment(lab)["counters"]["arrived"] >= 100)
@@ -153,6 +158,40 @@ def test_one_at_a_time_and_killed(lab):
     assert wait_until(lambda: send(lab, 1, 0) or second.poll() is not None)
     (line,) = ended(second)[0]
     assert json.loads(line)["time"] >= start and not sampling(lab)
+
+
+def setting(lab):
+    """(until_ns, lost) of the pinned map."""
+    return struct.unpack("=QQ", bytes(int(byte, 16) for byte in bpftool(
+        "map", "lookup", "pinned", pin_dir(lab) / "sampling", "key", 0, 0, 0, 0)["value"][:16]))
+
+
+def test_sampling_ends_after_a_kill(lab):
+    """By itself within 5 s, and the next exchange of programs takes its code out."""
+    attach(lab)
+    process = monitor(lab, "--rate", "1/1")
+    lab.loader("service", "add", "sv0", f"tcp/{TCP_PORT}")
+    assert sampling(lab) and process.poll() is None
+    first = setting(lab)[0]
+    assert wait_until(lambda: setting(lab)[0] > first), "it is made later while somebody watches"
+    killed(process)
+    until, lost = setting(lab)
+    assert until < time.clock_gettime_ns(time.CLOCK_MONOTONIC) + 5e9 and lost == 0
+    # As if that time were over: of twice as many packets as the ring has room for none is a sample, so none is lost.
+    raw = struct.pack("=QQII", 1, 0, 0xffffffff, 0)
+    bpftool("map", "update", "pinned", pin_dir(lab) / "sampling", "key", 0, 0, 0, 0, "value", *raw)
+    send(lab, 6000, 0)
+    assert wait_until(lambda: attachment(lab)["counters"]["steered"] >= 5000)
+    assert setting(lab) == (1, 0) and sampling(lab)
+    notes = json.loads(lab.loader("doctor", "sv0", "--json", check=False).stdout)["findings"]
+    (note,) = [note for note in notes if "monitor was killed" in note["reason"]]
+    assert note["fix"] == "run sidecore-loader upgrade sv0"
+    lab.loader(*note["fix"].split()[2:], "--health", "0")
+    assert not sampling(lab) and "monitor was killed" not in lab.loader("doctor", "sv0", check=False).stdout
+    # Any other command that exchanges them does it too.
+    killed(monitor(lab))
+    lab.loader("screen", "sv0", "--validity", "on")
+    assert not sampling(lab) and attachment(lab)["modules"]["validity"]
 
 
 def test_detached_meanwhile(lab):

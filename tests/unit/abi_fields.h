@@ -24,7 +24,7 @@
 	X(sc_service_count, local) X(sc_service_count, steered) X(sc_service_count, arrived)                         \
 	X(sc_service_count, arrived_bytes) X(sc_service_count, local_bytes) X(sc_service_count, opened)            \
 	X(sc_service_count, closed)                                                                           \
-	X(sc_sampling, below) X(sc_sampling, pad) X(sc_sampling, lost)                                               \
+	X(sc_sampling, until_ns) X(sc_sampling, lost) X(sc_sampling, below) X(sc_sampling, pad)                                               \
 	X(sc_sample, time_ns) X(sc_sample, cpu) X(sc_sample, len) X(sc_sample, reason) X(sc_sample, verdict)         \
 	X(sc_sample, family) X(sc_sample, protocol) X(sc_sample, tcp_flags) X(sc_sample, pad) X(sc_sample, from_port) \
 	X(sc_sample, to_port) X(sc_sample, from_addr) X(sc_sample, to_addr) X(sc_sample, pad_end)                     \
