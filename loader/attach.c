@@ -59,8 +59,6 @@ static void check(struct options *options, struct argp_state *state)
 		sc_usage(state, "no interface given");
 	if (!CPU_COUNT(&options->settings.plan.cpus))
 		sc_usage(state, "no CPUs given, --cpus LIST is needed");
-	if (options->rollback_s && (options->json || options->dry_run))
-		sc_usage(state, "--rollback-after: not with --%s", options->json ? "json" : "dry-run");
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -184,7 +182,7 @@ static int attach(struct sc_place *place, const struct options *options)
 	}
 	err = tell(place, &pins, options, mode);
 	if (options->rollback_s)
-		err = sc_probation(place, &pins, &undo, options->rollback_s);
+		err = sc_probation(place, &pins, &undo, options->rollback_s, options->json);
 out:
 	sc_undo_exit(&undo);
 	sc_pins_close(&pins);

@@ -155,6 +155,8 @@ int sc_plan_carry_out(const struct sc_plan *plan, const struct sc_pins *pins)
 
 	for (i = 0; i < plan->spec_cnt && !err; i++)
 		err = sc_services_add(pins, &plan->specs[i]);
+	for (i = 0; i < plan->xsk_cnt && !err; i++)
+		err = sc_services_add_xsk(pins, &plan->xsk[i]);
 	for (i = 0; i < plan->limit_cnt && !err; i++)
 		err = sc_limits_set(pins, &plan->limits[i]);
 	err = err ?: sc_steering_set_cpus(pins, &plan->cpus);

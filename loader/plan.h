@@ -28,6 +28,8 @@ struct sc_plan {
 	enum sc_mode mode;
 	int spec_cnt;
 	struct sc_spec specs[SC_STEER_SERVICES_MAX];
+	int xsk_cnt;
+	struct sc_spec xsk[SC_STEER_SERVICES_MAX]; /* those of them whose packets are for AF_XDP sockets */
 	int spared_cnt;
 	struct sc_spec spared[SC_SPARED_MAX];
 	bool is_whole; /* services, spared ports and limits that are not in it go */

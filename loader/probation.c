@@ -2,6 +2,7 @@
 // Waits for a change to be confirmed, or takes it back.
 #include <argp.h>
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "log.h"
 #include "pending.h"
 #include "probation.h"
+#include "report.h"
 #include "signals.h"
 #include "target.h"
 #include "usage.h"
@@ -88,10 +90,22 @@ static int go_back(struct sc_place *place, struct sc_undo *undo, int pending, in
 	return reason;
 }
 
-static int wait_unlocked(struct sc_place *place, struct sc_undo *undo, int pending, unsigned int seconds)
+static int say_waiting(const struct sc_place *place, unsigned int seconds, bool json)
+{
+	if (json)
+		return sc_report_print(json_pack("{s:i, s:s, s:i}", "schema_version", SC_REPORT_SCHEMA, "interface",
+						 place->ifname, "rollback_after_s", (int)seconds));
+	printf("%s: run sidecore-loader confirm %s within %u s, or all goes back\n", place->ifname, place->ifname,
+	       seconds);
+	return fflush(stdout) ? -EIO : 0;
+}
+
+/* What cannot be told is no reason to go back: whoever reads nothing may still confirm. */
+static int wait_unlocked(struct sc_place *place, struct sc_undo *undo, int pending, unsigned int seconds, bool json)
 {
 	int reason, err;
 
+	(void)say_waiting(place, seconds, json);
 	sc_place_unlock(place);
 	reason = wait_for_end(place, seconds);
 	err = sc_place_relock(place);
@@ -101,15 +115,13 @@ static int wait_unlocked(struct sc_place *place, struct sc_undo *undo, int pendi
 		err = go_back(place, undo, pending, reason);
 	if (err)
 		return err;
-	if (sc_pending_is_confirmed(pending)) {
-		printf("%s: confirmed\n", place->ifname);
-		return 0;
-	}
+	if (sc_pending_is_confirmed(pending))
+		return sc_report_done(place->ifname, "confirmed", json);
 	sc_error("%s: detached before it was confirmed; see sidecore-loader status", place->ifname);
 	return -ENOENT;
 }
 
-int sc_probation(struct sc_place *place, struct sc_pins *pins, struct sc_undo *undo, unsigned int seconds)
+int sc_probation(struct sc_place *place, struct sc_pins *pins, struct sc_undo *undo, unsigned int seconds, bool json)
 {
 	int pending = sc_pending_set(place, seconds), err;
 
@@ -121,10 +133,7 @@ int sc_probation(struct sc_place *place, struct sc_pins *pins, struct sc_undo *u
 	}
 	/* An open link would keep the program on the device while others detach. */
 	sc_pins_close(pins);
-	printf("%s: run sidecore-loader confirm %s within %u s, or all goes back\n", place->ifname, place->ifname,
-	       seconds);
-	fflush(stdout);
-	err = wait_unlocked(place, undo, pending, seconds);
+	err = wait_unlocked(place, undo, pending, seconds, json);
 	close(pending);
 	return err;
 }

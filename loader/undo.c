@@ -6,6 +6,7 @@
 #include "hint.h"
 #include "log.h"
 #include "modules.h"
+#include "ports.h"
 #include "services.h"
 #include "steering.h"
 #include "tuning.h"
@@ -33,6 +34,14 @@ static int remember_services(struct sc_plan *plan, const struct sc_pins *pins)
 
 	for (i = 0; i < cnt && i < SC_STEER_SERVICES_MAX; i++)
 		plan->specs[plan->spec_cnt++] = entries[i].spec;
+	return cnt < 0 ? cnt : 0;
+}
+
+static int remember_xsk(struct sc_plan *plan, const struct sc_pins *pins)
+{
+	int cnt = sc_ports_marked(pins, SC_PORT_SOCKET, plan->xsk, SC_STEER_SERVICES_MAX);
+
+	plan->xsk_cnt = cnt < 0 ? 0 : cnt;
 	return cnt < 0 ? cnt : 0;
 }
 
@@ -84,6 +93,7 @@ int sc_undo_remember(struct sc_undo *undo, const struct sc_place *place, const s
 	plan->is_whole = true;
 	err = sc_steering_get_cpus(pins, &plan->cpus);
 	err = err ?: remember_services(plan, pins);
+	err = err ?: remember_xsk(plan, pins);
 	err = err ?: remember_spared(plan, pins);
 	err = err ?: remember_lists(plan, pins, next);
 	err = err ?: remember_cookies(plan, pins);

@@ -48,10 +48,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (end == arg || *end || !(options->health_s >= 0 && options->health_s <= health_max_s))
 			sc_usage(state, "--health %s: not a number of seconds from 0 to 5", arg);
 		return 0;
-	case ARGP_KEY_END:
-		if (options->rollback_s && options->target.json)
-			sc_usage(state, "--rollback-after: not with --json");
-		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -148,7 +144,7 @@ int sc_cmd_upgrade(int argc, char **argv)
 	err = sc_pending_refuse(&place);
 	err = err ?: exchange(&options, &place, &pins, &undo);
 	if (!err && options.rollback_s)
-		err = sc_probation(&place, &pins, &undo, options.rollback_s);
+		err = sc_probation(&place, &pins, &undo, options.rollback_s, options.target.json);
 	sc_undo_exit(&undo);
 	sc_target_close(&place, &pins);
 	return err ? SC_EXIT_FAILURE : SC_EXIT_OK;

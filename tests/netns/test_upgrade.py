@@ -200,6 +200,51 @@ def test_attach_in_place_goes_back(lab):
     assert limits.count("\n") == 2 and lab.loader("limit", "list", "sv0").stdout == limits
 
 
+def test_services_for_sockets_go_back(lab):
+    (lab.dir / "conf").write_text("cpus = 0\nservice = tcp/1\n")
+    attach(lab)
+    lab.loader("service", "add", "sv0", "udp/53", "--xsk")
+    lab.loader("service", "add", "sv0", "udp/54")
+    before = lab.loader("service", "list", "sv0").stdout
+    assert "udp/53 xsk\n" in before
+    watcher = start(lab, "attach", "sv0", "-f", lab.dir / "conf", "--rollback-after", "60")
+    waits(watcher)
+    assert lab.loader("service", "list", "sv0").stdout == "tcp/1\n"
+    watcher.terminate()
+    ended(watcher, "asked to end", "as before")
+    assert lab.loader("service", "list", "sv0").stdout == before and attachment(lab)["modules"]["sockets"]
+
+
+def documents(text):
+    """The JSON documents that follow one another in text."""
+    found, decoder = [], json.JSONDecoder()
+    while text.strip():
+        document, end = decoder.raw_decode(text.lstrip())
+        found.append(document)
+        text = text.lstrip()[end:]
+    return found
+
+
+@pytest.mark.parametrize("command", [("attach", "sv0", "--cpus", "0"), ("upgrade", "sv0", "--health", "0")])
+def test_waiting_in_json(lab, command):
+    """A document of what was done, one that it waits, and one that it was confirmed."""
+    attach(lab)
+    watcher = start(lab, *command, "--rollback-after", "60", "--json")
+    assert wait_until(lambda: attachment(lab)["unconfirmed_s"] or watcher.poll() is not None)
+    lab.loader("confirm", "sv0")
+    out, err = watcher.communicate(timeout=10)
+    done, waiting, confirmed = documents(out)
+    assert watcher.returncode == 0, err
+    assert done.get("program") == lab.server.xdp_id() or done["attachments"][0]["interface"] == "sv0"
+    assert waiting == {"schema_version": 1, "interface": "sv0", "rollback_after_s": 60}
+    assert confirmed == {"schema_version": 1, "interface": "sv0", "confirmed": True}
+
+
+def test_dry_run_does_not_wait(lab):
+    assert "native mode" in lab.loader("attach", "sv0", "--cpus", "0", "--rollback-after", "60", "--dry-run").stdout
+    assert pins(lab) == []
+
+
 def test_detached_before_it_was_confirmed(lab):
     watcher = start(lab, "attach", "sv0", "--cpus", "1", "--rollback-after", "60")
     waits(watcher)
@@ -233,9 +278,6 @@ USAGE = [
     (("upgrade", "sv0", "--rollback-after", "0"), "--rollback-after 0"),
     (("attach", "sv0", "--cpus", "1", "--rollback-after", "x"), "--rollback-after x"),
     (("attach", "sv0", "--cpus", "1", "--rollback-after", "86401"), "1 to 86400"),
-    (("attach", "sv0", "--cpus", "1", "--rollback-after", "9", "--dry-run"), "not with --dry-run"),
-    (("attach", "sv0", "--cpus", "1", "--rollback-after", "9", "--json"), "not with --json"),
-    (("upgrade", "sv0", "--rollback-after", "9", "--json"), "not with --json"),
     (("confirm",), "no interface"),
 ]
 
