@@ -61,6 +61,7 @@ static void outcome_known(struct sc_conn *conn)
 static void connect_fail(struct sc_conn *conn, int err)
 {
 	conn->recv_ended = true;
+	conn->recv_result = err;
 	conn->send_ended = true;
 	sc_conn_broke(conn);
 	if (conn->inbox)

@@ -236,6 +236,7 @@ static bool entry_take(struct lane *lane, struct parcel *parcel)
 	lane->high_cnt += conn->high;
 	conn->recv_shut = parcel->recv_shut;
 	conn->recv_ended = parcel->ended || parcel->recv_shut;
+	conn->recv_result = parcel->end;
 	parcel->conn = conn;
 	(void)sc_event_add(&sink, SC_EVENT_TAKEN, conn);
 	sc_store_added(store, 1);
@@ -284,13 +285,7 @@ static bool arrive(struct lane *lane, struct parcel *parcel)
 
 static bool come_back(struct parcel *parcel)
 {
-	struct inbox *inbox = parcel->conn->inbox;
-
-	if (parcel->by_jobs)
-		return true;
-	if (parcel->end_told)
-		inbox->ended = false;
-	return !sc_mode_to_events(parcel->conn);
+	return parcel->by_jobs || !sc_mode_to_events(parcel->conn);
 }
 
 /* true: there is nothing left to do. */
@@ -389,20 +384,6 @@ static int may_give(const struct sc_conn *conn, const struct sc_session *to)
 	return 0;
 }
 
-/* An end that has been received and is still to be told. */
-static bool end_stored(const struct sc_conn *conn)
-{
-	const struct store *store = &conn->lane->session->store;
-
-	for (unsigned int i = 0; i < store->cnt; i++) {
-		const struct sc_event *event = sc_store_at(store, i);
-
-		if (sc_mode_received(event, conn) && !event->len)
-			return true;
-	}
-	return false;
-}
-
 int sc_conn_give(struct sc_conn *conn, struct sc_session *to)
 {
 	struct parcel *parcel;
@@ -419,7 +400,6 @@ int sc_conn_give(struct sc_conn *conn, struct sc_session *to)
 		.to = to->lanes[0].number,
 		.conn = conn,
 		.by_jobs = conn->inbox,
-		.end_told = conn->recv_ended && !end_stored(conn),
 	};
 	err = sc_mailbox_enter(mailbox_of(&to->lanes[0]));
 	if (err) {

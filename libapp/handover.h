@@ -23,7 +23,6 @@ struct parcel {
 	struct sc_conn *conn; /* the giver's; when posted the taker's, once there is an entry for it */
 	bool asked; /* OP_GIVE wanted, in flight or done */
 	bool by_jobs; /* that is how the giver received before */
-	bool end_told; /* to the giver */
 	int err; /* why the giver must keep it */
 
 	/* what the taker finds */

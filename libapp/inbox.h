@@ -15,6 +15,7 @@ struct inbox {
 	struct kept_list kept;
 	struct sc_job *job_first, *job_last; /* none waits while something is kept */
 	bool ended;
+	bool told; /* the end was, by an event: no other tells it */
 	int end; /* how: 0 orderly, or -errno; told to every job from then on */
 };
 

@@ -171,6 +171,7 @@ struct sc_conn {
 	bool giving : 1; /* sc_conn_give, and SC_EVENT_GIVEN was not told */
 	bool sealed : 1; /* the same, and no more can be sent */
 	bool given : 1; /* another session has it: the end of this entry tells SC_EVENT_GIVEN */
+	int recv_result; /* with recv_ended: 0 in order, or -errno */
 };
 
 struct lane {

@@ -62,7 +62,11 @@ static int to_jobs(struct sc_conn *conn)
 		free(inbox);
 		return sc_refuse(-ENOMEM, "connection: out of memory for receiving by jobs: free some");
 	}
-	inbox->ended |= conn->recv_ended; /* an end that was told already is one all the same */
+	if (conn->recv_ended && !inbox->ended) { /* an end that was told already is one all the same */
+		inbox->ended = true;
+		inbox->told = true;
+		inbox->end = conn->recv_result;
+	}
 	events_remove(conn);
 	conn->inbox = inbox;
 	return 0;
@@ -70,7 +74,7 @@ static int to_jobs(struct sc_conn *conn)
 
 static unsigned int events_needed(const struct inbox *inbox)
 {
-	unsigned int cnt = inbox->ended;
+	unsigned int cnt = inbox->ended && !inbox->told;
 
 	for (const struct kept *kept = inbox->kept.first; kept; kept = kept->next)
 		cnt++;
@@ -89,7 +93,7 @@ static void inbox_tell(struct sc_conn *conn, struct sink *sink)
 		event->len = kept.len;
 		(void)sc_kept_pop(conn->lane, &inbox->kept);
 	}
-	if (inbox->ended)
+	if (inbox->ended && !inbox->told)
 		sc_event_add(sink, inbox->end ? SC_EVENT_ERROR : SC_EVENT_RECV, conn)->result = inbox->end;
 }
 

@@ -99,6 +99,7 @@ static void recv_end(struct sc_conn *conn, int res, struct sink *sink)
 	/* A reset is told once: a send that met it leaves the receiver what looks like an orderly end. */
 	if (!res && conn->send_broke)
 		res = -ECONNRESET;
+	conn->recv_result = res;
 	if (res)
 		sc_conn_broke(conn);
 	if (conn->inbox)

@@ -134,6 +134,39 @@ static void test_forged_slot(void **state)
 	must_come_back(*state, SC_SLOT_CONNS + CONNS - 1, -EPROTO);
 }
 
+/* A stream whose end the giver was told: the taker is told the same, and when it does not get there nobody is again. */
+static void end_goes(struct fake *fake, int end, int res)
+{
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = accepted(fake, &recv);
+	struct parcel *parcel;
+
+	other = (struct sc_session){ .group = &fake->group, .lanes = &other_lane };
+	answer(fake, recv.user_data, end, 0);
+	must_tell(fake, 1, end ? SC_EVENT_ERROR : SC_EVENT_RECV, end);
+	assert_int_equal(sc_conn_give(conn, &other), 0);
+	answer(fake, must_ask(fake, IORING_OP_MSG_RING).user_data, res, 0);
+	parcel = sc_mailbox_take(&fake->group.mailboxes[1]);
+	if (parcel) {
+		assert_true(parcel->ended);
+		assert_int_equal(parcel->end, end);
+		sc_parcels_free(parcel);
+		(void)must_ask(fake, IORING_OP_MSG_RING);
+		(void)must_ask(fake, IORING_OP_CLOSE);
+	} else {
+		must_tell(fake, 1, SC_EVENT_GIVEN, res);
+		assert_int_equal(sc_poll(&fake->session, fake->events, EVENTS), 0);
+	}
+}
+
+static void test_end_told_before(void **state)
+{
+	end_goes(*state, 0, SLOT);
+	end_goes(*state, -ECONNRESET, SLOT);
+	end_goes(*state, 0, -ENFILE);
+	end_goes(*state, -ECONNRESET, -ENFILE);
+}
+
 /* As the other session would have posted it. */
 static struct parcel *parcel_new(int file, const char *bytes, bool ended)
 {
@@ -204,6 +237,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_message_fails, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_refused, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_forged_slot, fake_open, fake_close),
+		cmocka_unit_test_setup_teardown(test_end_told_before, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_taker, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_taker_without_memory, fake_open, fake_close),
 	};

@@ -262,6 +262,60 @@ static void test_window(void **state)
 	must_end(job, 18);
 }
 
+static ssize_t received(struct sc_conn *conn)
+{
+	struct sc_job *job;
+	ssize_t result;
+	char byte;
+
+	assert_int_equal(sc_async_recv(conn, &byte, 1, 0, &job), 0);
+	assert_int_equal(sc_job_done(job, &result), 1);
+	return result;
+}
+
+/* How a stream has ended is told to each job, though an event has told it before, and by that one event only. */
+static void ends_so(struct fake *fake, int how)
+{
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = accepted(fake, &recv);
+
+	answer(fake, recv.user_data, how, 0);
+	must_tell(fake, 1, how ? SC_EVENT_ERROR : SC_EVENT_RECV, how);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(received(conn), how);
+		assert_int_equal(received(conn), how);
+		assert_int_equal(sc_conn_set_recv_mode(conn, SC_RECV_BY_EVENTS), 0);
+		assert_int_equal(sc_poll(&fake->session, fake->events, EVENTS), 0);
+	}
+}
+
+static void test_end_told_before(void **state)
+{
+	ends_so(*state, 0);
+	ends_so(*state, -ECONNRESET);
+}
+
+/* What only jobs were told, an event tells as well, once; one that nobody took is taken back. */
+static void test_end_told_to_jobs(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = accepted(fake, &recv);
+
+	assert_int_equal(sc_conn_set_recv_mode(conn, SC_RECV_BY_JOBS), 0);
+	answer(fake, recv.user_data, -ECONNRESET, 0);
+	assert_int_equal(fake->event_cnt, 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(received(conn), -ECONNRESET);
+		assert_int_equal(sc_conn_set_recv_mode(conn, SC_RECV_BY_EVENTS), 0);
+	}
+	fake->event_cnt = sc_poll(&fake->session, fake->events, EVENTS);
+	must_tell(fake, 1, SC_EVENT_ERROR, -ECONNRESET);
+	assert_int_equal(received(conn), -ECONNRESET);
+	assert_int_equal(sc_conn_set_recv_mode(conn, SC_RECV_BY_EVENTS), 0);
+	assert_int_equal(sc_poll(&fake->session, fake->events, EVENTS), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +330,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shutdown_after_cancel, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_receives_share_what_comes, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_window, fake_open, fake_close),
+		cmocka_unit_test_setup_teardown(test_end_told_before, fake_open, fake_close),
+		cmocka_unit_test_setup_teardown(test_end_told_to_jobs, fake_open, fake_close),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
