@@ -73,7 +73,7 @@ static void check_programs(enum sc_mode mode, struct sc_diagnosis *diagnosis)
 	uname(&kernel);
 	sc_pins_init(&pins);
 	/* With all modules on, so that nothing is left out. */
-	err = sc_object_load(&pins, mode, ~0U);
+	err = sc_object_load(&pins, mode, sc_object_modules());
 	sc_pins_close(&pins);
 	if (err)
 		sc_diagnosis_add(diagnosis, SC_GRADE_PROBLEM, "kernel",
@@ -82,6 +82,14 @@ static void check_programs(enum sc_mode mode, struct sc_diagnosis *diagnosis)
 	else
 		sc_diagnosis_add(diagnosis, SC_GRADE_OK, "kernel", "%s takes the programs for %s mode", kernel.release,
 				 sc_mode_name(mode));
+}
+
+static void check_sockets(struct sc_diagnosis *diagnosis)
+{
+	if (!sc_object_has_sockets())
+		sc_diagnosis_add(diagnosis, SC_GRADE_NOTE, "AF_XDP",
+				 "the kernel has no such sockets, all but service add --xsk works; boot one built with "
+				 "CONFIG_XDP_SOCKETS=y if you want that");
 }
 
 static const struct {
@@ -127,5 +135,6 @@ void sc_checks_kernel(struct sc_diagnosis *diagnosis)
 {
 	check_programs(SC_MODE_NATIVE, diagnosis);
 	check_programs(SC_MODE_SKB, diagnosis);
+	check_sockets(diagnosis);
 	check_sysctls(diagnosis);
 }

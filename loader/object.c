@@ -34,6 +34,24 @@ static int reuse_maps(struct steer_bpf *skeleton, const struct sc_pins *pins)
 	return err;
 }
 
+bool sc_object_has_sockets(void)
+{
+	return libbpf_probe_bpf_map_type(BPF_MAP_TYPE_XSKMAP, NULL) == 1;
+}
+
+__u32 sc_object_modules(void)
+{
+	return sc_object_has_sockets() ? ~0U : ~(__u32)SC_MODULE_SOCKETS;
+}
+
+/* The programs name the map also while the module is off. One for perf events refuses sockets. */
+static int choose_sockets(struct steer_bpf *skeleton, const struct sc_pins *pins)
+{
+	if (pins->sockets >= 0 || sc_object_has_sockets())
+		return 0;
+	return bpf_map__set_type(skeleton->maps.sockets, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+}
+
 static int choose_programs(struct steer_bpf *skeleton, enum sc_mode mode)
 {
 	bool skb = mode == SC_MODE_SKB;
@@ -73,6 +91,7 @@ int sc_object_load(struct sc_pins *pins, enum sc_mode mode, __u32 modules)
 	skeleton->rodata_consts->constants.modules = modules;
 	err = bpf_map__set_max_entries(skeleton->maps.cpus, cpus);
 	err = err ?: choose_programs(skeleton, mode);
+	err = err ?: choose_sockets(skeleton, pins);
 	err = err ?: reuse_maps(skeleton, pins);
 	err = err ?: steer_bpf__load(skeleton);
 	err = err ?: keep_all(pins, skeleton, mode);

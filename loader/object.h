@@ -3,6 +3,8 @@
 #ifndef SC_LOADER_OBJECT_H
 #define SC_LOADER_OBJECT_H
 
+#include <stdbool.h>
+
 #include "device.h"
 #include "pins.h"
 
@@ -12,5 +14,11 @@
  * touched. 0 or -errno; the caller closes *pins anyway.
  */
 int sc_object_load(struct sc_pins *pins, enum sc_mode mode, __u32 modules);
+
+/* Whether this kernel has AF_XDP sockets. Where it has not, map `sockets` is of another type and takes none. */
+bool sc_object_has_sockets(void);
+
+/* All modules that this kernel can run. */
+__u32 sc_object_modules(void);
 
 #endif

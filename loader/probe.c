@@ -90,7 +90,7 @@ static bool takes_programs(enum sc_mode mode)
 	int err;
 
 	sc_pins_init(&pins);
-	err = sc_object_load(&pins, mode, ~0U);
+	err = sc_object_load(&pins, mode, sc_object_modules());
 	sc_pins_close(&pins);
 	return !err;
 }
@@ -113,6 +113,7 @@ const struct sc_probe sc_probes[] = {
 	{ "redirect_map_helper", "sends packets to their dedicated CPU", has_redirect_map },
 	{ "xdp_buff_len_helper", "counts bytes", has_buff_len },
 	{ "mmapable_array", "lets another process switch CPUs on and off", has_mapped_array },
+	{ "xskmap", "hands packets to AF_XDP sockets: service add --xsk", sc_object_has_sockets },
 	{ "native_programs", "the programs for native mode, as a whole", takes_native },
 	{ "skb_programs", "the programs for skb mode, as a whole", takes_skb },
 	{ 0 },

@@ -44,6 +44,9 @@ static int for_each_spec(const struct sc_target *target, int (*change)(const str
 		if (err == -ENOENT)
 			sc_error("%s: no such service on %s; see sidecore-loader service list %s",
 				 sc_spec_format(&target->specs[i], text), place.ifname, place.ifname);
+		else if (err == -EOPNOTSUPP)
+			sc_error("%s: the kernel has no AF_XDP sockets (CONFIG_XDP_SOCKETS); add it without --xsk",
+				 sc_spec_format(&target->specs[i], text));
 		else if (err)
 			sc_hint_error(sc_spec_format(&target->specs[i], text), SC_STEP_MAPS, err);
 	}

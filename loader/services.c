@@ -131,10 +131,22 @@ int sc_services_add(const struct sc_pins *pins, const struct sc_spec *spec)
 	return index_port(pins, spec->port, NULL);
 }
 
+/* See sc_object_has_sockets(). */
+static int check_sockets(const struct sc_pins *pins)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	if (bpf_map_get_info_by_fd(pins->sockets, &info, &len))
+		return -errno;
+	return info.type == BPF_MAP_TYPE_XSKMAP ? 0 : -EOPNOTSUPP;
+}
+
 int sc_services_add_xsk(const struct sc_pins *pins, const struct sc_spec *spec)
 {
-	int err = sc_services_add(pins, spec);
+	int err = check_sockets(pins);
 
+	err = err ?: sc_services_add(pins, spec);
 	return err ?: sc_ports_mark(pins, spec, SC_PORT_SOCKET, true);
 }
 

@@ -2,6 +2,7 @@
 """UDP services that are handed to AF_XDP sockets: while an application has one there, and steered before and after."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -113,6 +114,51 @@ def test_other_services_and_the_end_of_one(lab):
     assert settled(lab, name)["steered"] + service(lab, name)["local"] == 100 and handed(lab) == 100
     process.terminate()
     assert process.wait(10) == 0
+
+
+# As a kernel without CONFIG_XDP_SOCKETS: no map of that type.
+WITHOUT = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <sys/syscall.h>
+
+long syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	long (*real)(long, ...) = dlsym(RTLD_NEXT, "syscall");
+	union bpf_attr *attr = (void *)b;
+
+	if (number == SYS_bpf && a == BPF_MAP_CREATE && attr->map_type == BPF_MAP_TYPE_XSKMAP) {
+		errno = EINVAL;
+		return -1;
+	}
+	return real(number, a, b, c, d, e, f);
+}
+"""
+
+
+@pytest.mark.parametrize("mode", ["native", "skb"])
+def test_kernel_without_them(lab, mode):
+    """All else works, upgrades too; --xsk is refused; features and doctor say it."""
+    shim, name = lab.dir / "without.so", f"udp/{UDP_PORT}"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", shim, "-ldl"], input=WITHOUT, text=True, check=True)
+    without = {"env": {**os.environ, "LD_PRELOAD": str(shim)}}
+    lab.loader("attach", "sv0", "--cpus", "1", "--mode", mode, "--service", name, "--validity", "on", **without)
+    done = lab.loader("service", "add", "sv0", "udp/53", "--xsk", check=False, **without)
+    refused(done, "udp/53", "no AF_XDP sockets", "without --xsk")
+    assert lab.loader("service", "list", "sv0", **without).stdout == f"{name}\n"
+    for command in (("upgrade", "sv0", "--health", "0"), ("screen", "sv0", "--validity", "off"),
+                    ("service", "add", "sv0", "tcp/80"), ("attach", "sv0", "--cpus", "0-1", "--syn", "on")):
+        lab.loader(*command, **without)
+    sink = udp_sink(lab)
+    send(lab, 200)
+    assert settled(lab, name)["steered"] + service(lab, name)["local"] == 200 and udp_count(sink) == 200
+    found = json.loads(lab.loader("features", "--json", **without).stdout)["kernel"]
+    assert [key for key in found if not found[key]["supported"]] == ["xskmap"]
+    assert "note     AF_XDP: the kernel has no such sockets" in lab.loader("doctor", check=False, **without).stdout
+    # It is the kernel that decides, not this binary.
+    assert json.loads(lab.loader("features", "--json").stdout)["kernel"]["xskmap"]["supported"]
 
 
 def test_refusals(lab):
