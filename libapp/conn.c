@@ -84,7 +84,7 @@ static bool submit(struct sc_conn *conn, unsigned int bit)
 {
 	uint16_t op = (uint16_t)(1U << bit);
 	struct lane *lane = conn->lane;
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&lane->ring);
+	struct io_uring_sqe *sqe = sc_lane_sqe(lane);
 
 	if (!sqe) {
 		lane->session->counters.sq_full++;
@@ -129,9 +129,7 @@ void sc_conn_want(struct sc_conn *conn, enum conn_op op)
 	if (conn->on_todo)
 		return;
 	if ((!lane->todo_head || conn->high) && sc_conn_fill(conn)) {
-		/* A, early: a poller that is awake begins while the caller goes on. Waking it is left to submit. */
-		if (lane->shared_queue)
-			io_uring_smp_store_release(lane->ring.sq.ktail, lane->ring.sq.sqe_tail);
+		sc_lane_publish_early(lane);
 		return;
 	}
 	sc_lane_todo_add(conn);

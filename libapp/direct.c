@@ -359,7 +359,7 @@ static int doorbell_ring(struct lane *lane)
 	lane->session->counters.doorbells++;
 	if (lane->doorbell_armed)
 		return eventfd_write(lane->doorbell_fd, 1) ? -errno : 0;
-	sqe = io_uring_get_sqe(&lane->ring);
+	sqe = sc_lane_sqe(lane);
 	if (sqe) {
 		io_uring_prep_poll_multishot(sqe, SC_SLOT_DOORBELL, POLLIN);
 		sqe->flags |= IOSQE_FIXED_FILE;
@@ -485,7 +485,7 @@ static bool marker_set(struct lane *lane)
 
 	if (lane->marker_pending)
 		return true;
-	sqe = io_uring_get_sqe(&lane->ring);
+	sqe = sc_lane_sqe(lane);
 	if (!sqe)
 		return false;
 	io_uring_prep_write(sqe, SC_SLOT_COMPLETION,

@@ -230,7 +230,7 @@ void sc_files_fill(struct lane *lane)
 		struct sc_file *file = session->files[idx];
 		struct io_uring_sqe *sqe;
 
-		if (!file || !file->lane[lane->idx].close_wanted || !(sqe = io_uring_get_sqe(&lane->ring)))
+		if (!file || !file->lane[lane->idx].close_wanted || !(sqe = sc_lane_sqe(lane)))
 			continue;
 		if (lane->descriptors)
 			io_uring_prep_close(sqe, file->lane[lane->idx].file);

@@ -67,7 +67,7 @@ void sc_handover_fill(struct lane *lane)
 {
 	while (lane->tell) {
 		unsigned int number = (unsigned int)__builtin_ctz(lane->tell);
-		struct io_uring_sqe *sqe = io_uring_get_sqe(&lane->ring);
+		struct io_uring_sqe *sqe = sc_lane_sqe(lane);
 
 		if (!sqe) {
 			lane->session->counters.sq_full++;

@@ -221,6 +221,7 @@ struct lane {
 	/* direct engine */
 	bool shared_queue; /* its consumer looks at the tail by itself: publish at once */
 	uint32_t flushed_tail; /* SQ tail up to which the poller is known to be awake */
+	uint32_t sq_head; /* the consumer's, when it was last looked at */
 	bool marker_pending; /* a marker was queued, and no wake-up of this lane has been taken since */
 	int event_fd, doorbell_fd;
 	bool doorbell_armed;
@@ -285,6 +286,38 @@ void sc_lane_buf_put(struct lane *lane, void *data);
 static inline void sc_barrier_full(void)
 {
 	__sync_synchronize();
+}
+
+/*
+ * The next entry of the submission queue, or NULL: it is full. The consumer's head shares a cache line with both tails, so it is
+ * looked at only when the queue seems full.
+ */
+static inline struct io_uring_sqe *sc_lane_sqe(struct lane *lane)
+{
+	struct io_uring_sq *sq = &lane->ring.sq;
+	struct io_uring_sqe *sqe;
+
+	if (__builtin_expect(sq->sqe_tail - lane->sq_head >= sq->ring_entries, 0)) {
+		lane->sq_head = io_uring_smp_load_acquire(sq->khead);
+		if (sq->sqe_tail - lane->sq_head >= sq->ring_entries)
+			return NULL;
+	}
+	sqe = &sq->sqes[sq->sqe_tail++ & sq->ring_mask];
+	io_uring_initialize_sqe(sqe);
+	return sqe;
+}
+
+/*
+ * A, early: a poller that is awake begins while the caller goes on; waking it is left to submit. Not behind each request, because
+ * the poller reads and writes the tail's cache line too, but behind the first of a batch, the second, the fourth: what waits for the
+ * next has then waited no longer than the batch before it took.
+ */
+static inline void sc_lane_publish_early(const struct lane *lane)
+{
+	uint32_t fresh = lane->ring.sq.sqe_tail - lane->flushed_tail;
+
+	if (lane->shared_queue && !(fresh & (fresh - 1)))
+		io_uring_smp_store_release(lane->ring.sq.ktail, lane->ring.sq.sqe_tail);
 }
 
 static inline unsigned int sc_lane_bufs_free(const struct lane *lane)

@@ -51,12 +51,12 @@ static void close_fill(struct sc_listener *listener, struct lane *lane)
 
 	if (io_uring_sq_space_left(&lane->ring) < 2)
 		return;
-	sqe = io_uring_get_sqe(&lane->ring);
+	sqe = sc_lane_sqe(lane);
 	io_uring_prep_cancel_fd(sqe, file,
 				IORING_ASYNC_CANCEL_ALL | (lane->descriptors ? 0 : IORING_ASYNC_CANCEL_FD_FIXED));
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	io_uring_sqe_set_data64(sqe, (uint64_t)idx << 32 | LISTENER_CANCEL << 8);
-	sqe = io_uring_get_sqe(&lane->ring);
+	sqe = sc_lane_sqe(lane);
 	if (lane->descriptors)
 		io_uring_prep_close(sqe, file);
 	else

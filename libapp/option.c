@@ -34,7 +34,7 @@ static bool completion_take(struct lane *lane, uint64_t tag, int *ret_res)
 
 static bool install_ask(struct lane *lane, int file, uint64_t tag)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&lane->ring);
+	struct io_uring_sqe *sqe = sc_lane_sqe(lane);
 
 	if (!sqe)
 		return false;

@@ -54,7 +54,7 @@ bool sc_bulk_admit(struct sc_conn *conn)
 /* Something completes when the consumer has come that far, though no send may: a caller that sleeps goes on then. */
 static void fence_put(struct lane *lane)
 {
-	struct io_uring_sqe *sqe = lane->fence ? NULL : io_uring_get_sqe(&lane->ring);
+	struct io_uring_sqe *sqe = lane->fence ? NULL : sc_lane_sqe(lane);
 
 	if (!sqe)
 		return;
