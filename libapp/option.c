@@ -94,6 +94,8 @@ static int conn_take(const struct sc_conn *conn)
 {
 	if (conn->closing)
 		return sc_refuse(-EBADF, "connection: being closed: ask before sc_close");
+	if (conn->given)
+		return sc_refuse(-EBADF, "connection: another session has it: ask there");
 	return file_take(conn->lane, conn->file);
 }
 

@@ -6,6 +6,7 @@
 
 #include "conn_fake.h"
 #include "handover.h"
+#include "reason.h"
 
 enum { TAKER_RING = 77, SLOT = SC_SLOT_CONNS + CONNS + 2 };
 
@@ -134,6 +135,41 @@ static void test_forged_slot(void **state)
 	must_come_back(*state, SC_SLOT_CONNS + CONNS - 1, -EPROTO);
 }
 
+/* Between the handing over and the telling of it, which a call that waits for others keeps, the socket is the taker's. */
+static void asks_in_vain(struct fake *fake, bool descriptors)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	struct sc_event event;
+	struct sc_conn *conn;
+	struct io_uring_sqe recv;
+
+	conn = given(fake, &recv);
+	fake->lane.descriptors = descriptors;
+	cqe_add(fake, asked(fake)->user_data, SLOT);
+	assert_int_equal(sc_session_turn(&fake->session, 0), 0);
+	if (!descriptors) {
+		(void)must_ask(fake, IORING_OP_MSG_RING);
+		cqe_add(fake, must_ask(fake, IORING_OP_CLOSE).user_data, 0);
+		assert_int_equal(sc_session_turn(&fake->session, 0), 0);
+	}
+	(void)sc_reason_set(-EIO, "of another time");
+	assert_int_equal(sc_getpeername(conn, (struct sockaddr *)&addr, &len), -EBADF);
+	assert_string_equal(sc_reason(), "connection: another session has it: ask there");
+	assert_int_equal(sc_poll(&fake->session, &event, 1), 1);
+	assert_int_equal(event.type, SC_EVENT_GIVEN);
+}
+
+static void test_options_of_given(void **state)
+{
+	asks_in_vain(*state, false);
+}
+
+static void test_options_of_given_descriptor(void **state)
+{
+	asks_in_vain(*state, true);
+}
+
 /* A stream whose end the giver was told: the taker is told the same, and when it does not get there nobody is again. */
 static void end_goes(struct fake *fake, int end, int res)
 {
@@ -237,6 +273,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_message_fails, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_refused, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_forged_slot, fake_open, fake_close),
+		cmocka_unit_test_setup_teardown(test_options_of_given, fake_open, fake_close),
+		cmocka_unit_test_setup_teardown(test_options_of_given_descriptor, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_end_told_before, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_taker, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_taker_without_memory, fake_open, fake_close),
