@@ -94,10 +94,9 @@ bool sc_inbox_data(struct sc_conn *conn, void *data, size_t len)
 			job_end(job_pop(inbox), 0);
 	}
 	if (len)
-		sc_kept_received(conn->lane, &inbox->kept, at, len);
-	else
-		sc_lane_buf_put(conn->lane, data);
-	return len;
+		return sc_kept_received(conn->lane, &inbox->kept, at, len);
+	sc_lane_buf_put(conn->lane, data);
+	return false;
 }
 
 void sc_inbox_end(struct sc_conn *conn, int result)

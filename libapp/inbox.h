@@ -19,7 +19,7 @@ struct inbox {
 	int end; /* how: 0 orderly, or -errno; told to every job from then on */
 };
 
-/* Bytes just received: the waiting jobs' first. false: they took all of them, and data went back. */
+/* Bytes just received: the waiting jobs' first. false: none of it is kept. */
 bool sc_inbox_data(struct sc_conn *conn, void *data, size_t len);
 /* No more will come; result: 0 or -errno. */
 void sc_inbox_end(struct sc_conn *conn, int result);

@@ -26,6 +26,12 @@ static void note_free(struct lane *lane, struct kept *kept)
 		free(kept);
 }
 
+/* A completion that was forged may name a buffer that is kept already: that one stays where it is. */
+static bool taken(const struct kept *note)
+{
+	return note->mem;
+}
+
 static void add(struct kept_list *list, struct kept *kept, void *mem, size_t len)
 {
 	*kept = (struct kept){ .mem = mem, .at = mem, .len = len };
@@ -36,26 +42,33 @@ static void add(struct kept_list *list, struct kept *kept, void *mem, size_t len
 	list->last = kept;
 }
 
-void sc_kept_received(struct lane *lane, struct kept_list *list, char *at, size_t len)
+bool sc_kept_received(struct lane *lane, struct kept_list *list, char *at, size_t len)
 {
-	struct kept *of_copy = sc_lane_bufs_few(lane) ? malloc(sizeof(*of_copy)) : NULL;
-	void *mem = of_copy ? sc_recv_keep(lane, at, len) : at;
+	struct kept *of_copy;
+	void *mem;
 
+	if (taken(note_of_buffer(lane, at)))
+		return false;
+	of_copy = sc_lane_bufs_few(lane) ? malloc(sizeof(*of_copy)) : NULL;
+	mem = of_copy ? sc_recv_keep(lane, at, len) : at;
 	if (mem == at) {
 		free(of_copy);
 		add(list, note_of_buffer(lane, at), at, len);
 	} else {
 		add(list, of_copy, mem, len);
 	}
+	return true;
 }
 
 bool sc_kept_add(struct lane *lane, struct kept_list *list, void *mem, size_t len)
 {
-	struct kept *kept = in_buffers(lane, mem) ? note_of_buffer(lane, mem) : malloc(sizeof(*kept));
+	bool in_buffer = in_buffers(lane, mem);
+	struct kept *kept = in_buffer ? note_of_buffer(lane, mem) : malloc(sizeof(*kept));
 
-	if (kept)
-		add(list, kept, mem, len);
-	return kept;
+	if (!kept || (in_buffer && taken(kept)))
+		return false;
+	add(list, kept, mem, len);
+	return true;
 }
 
 void *sc_kept_pop(struct lane *lane, struct kept_list *list)
@@ -64,6 +77,7 @@ void *sc_kept_pop(struct lane *lane, struct kept_list *list)
 	void *mem = kept->mem;
 
 	list->first = kept->next;
+	kept->mem = NULL;
 	note_free(lane, kept);
 	return mem;
 }

@@ -19,10 +19,10 @@ struct kept_list {
 	struct kept *first, *last;
 };
 
-/* What was just received. With few buffers left it moves to the arena, if there is memory for that. */
-void sc_kept_received(struct lane *lane, struct kept_list *list, char *at, size_t len);
+/* What was just received. With few buffers left it moves to the arena, if there is memory for that. false: it is kept already. */
+bool sc_kept_received(struct lane *lane, struct kept_list *list, char *at, size_t len);
 
-/* A receive buffer or a copy of one that was known to the caller. false: no memory for the note of a copy. */
+/* A receive buffer or a copy of one that was known to the caller. false: no memory for the note of a copy, or kept already. */
 bool sc_kept_add(struct lane *lane, struct kept_list *list, void *mem, size_t len);
 
 /* The first is not kept any more; returns what the caller gives back, or goes on to use. */

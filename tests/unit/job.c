@@ -262,6 +262,46 @@ static void test_window(void **state)
 	must_end(job, 18);
 }
 
+/* A buffer that was named before it came back, as only a forged completion does, is kept once, and by one connection. */
+static void test_buffer_named_again(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv, recv_too;
+	struct sc_conn *conn = accepted(fake, &recv), *other = accepted(fake, &recv_too);
+	struct sc_job *job;
+	char text[64];
+
+	assert_int_equal(sc_conn_set_recv_mode(conn, SC_RECV_BY_JOBS), 0);
+	assert_int_equal(sc_conn_set_recv_mode(other, SC_RECV_BY_JOBS), 0);
+	answer(fake, recv.user_data, 9, buffer(0, 1));
+	answer(fake, recv.user_data, 9, buffer(1, 1));
+	answer(fake, recv.user_data, 9, buffer(1, 1));
+	answer(fake, recv_too.user_data, 9, buffer(0, 1));
+	assert_int_equal(sc_async_recv(conn, text, sizeof(text), SC_RECV_ALL, &job), 0);
+	must_pend(job);
+	answer(fake, recv.user_data, 0, 0);
+	must_end(job, 18);
+	sc_close(other, SC_CLOSE_NOW); /* nothing of it is given back */
+	answer(fake, recv_too.user_data, 9, buffer(0, 1));
+}
+
+/* The same, with events that nobody took: they cannot become bytes for jobs. */
+static void test_buffer_of_events_named_again(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = accepted(fake, &recv);
+
+	for (int i = 0; i < 3; i++) {
+		fake->cqes[fake->cq_tail++ & (ENTRIES - 1)] =
+			(struct io_uring_cqe){ .user_data = recv.user_data, .res = 9, .flags = buffer(2, 1) };
+		assert_int_equal(sc_session_turn(&fake->session, 0), 0);
+	}
+	assert_int_equal(sc_conn_set_recv_mode(conn, SC_RECV_BY_JOBS), -ENOMEM);
+	assert_int_equal(sc_poll(&fake->session, fake->events, EVENTS), 3);
+	assert_int_equal(sc_conn_set_recv_mode(conn, SC_RECV_BY_JOBS), 0);
+}
+
 static ssize_t received(struct sc_conn *conn)
 {
 	struct sc_job *job;
@@ -330,6 +370,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shutdown_after_cancel, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_receives_share_what_comes, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_window, fake_open, fake_close),
+		cmocka_unit_test_setup_teardown(test_buffer_named_again, fake_open, fake_close),
+		cmocka_unit_test_setup_teardown(test_buffer_of_events_named_again, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_end_told_before, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_end_told_to_jobs, fake_open, fake_close),
 	};
