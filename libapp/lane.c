@@ -231,8 +231,10 @@ void sc_lane_reap(struct lane *lane, struct sink *sink)
 		dispatch(lane, &cqe, sink);
 		reap_done(lane, sink); /* before the completion of a close that was asked for in dispatch */
 	}
-	if (seen)
-		io_uring_cq_advance(&lane->ring, seen);
+	if (!seen)
+		return;
+	io_uring_cq_advance(&lane->ring, seen);
+	lane->session->quiet_ms = 0;
 }
 
 bool sc_lane_ready(const struct lane *lane)

@@ -347,8 +347,6 @@ static void reap(struct sc_session *session, struct sink *sink)
 	for (unsigned int i = 0; i < session->lane_cnt && sink->cnt < sink->max; i++)
 		sc_lane_reap(&session->lanes[(session->next_lane + i) % session->lane_cnt], sink);
 	session->next_lane = (session->next_lane + 1) % session->lane_cnt;
-	if (sink->cnt)
-		session->quiet_ms = 0;
 }
 
 /* Completions that came before the loss are still told, then the loss, once. */

@@ -3,6 +3,12 @@ tests += wake
 wake_src := tests/unit/wake.c tests/unit/app_peer.c tests/unit/app_service.c
 wake_libs := $(libapp) -lpthread
 
+# Sanitizers make system calls of their own.
+tests += quiet
+tests_plain += quiet
+quiet_src := tests/unit/quiet.c tests/unit/app_peer.c tests/unit/app_service.c
+quiet_libs := $(libapp) -lpthread
+
 ifeq ($(SAN)$(TSAN),)
-$(O)/tests/wake: | $(O)/bin/sidecore-ringsvc
+$(O)/tests/wake $(O)/tests/quiet: | $(O)/bin/sidecore-ringsvc
 endif
