@@ -48,7 +48,7 @@ check '-DCOLLAPSE -DNFAIR=3' '-a -f' -DREQUESTS=1 -DPROGRESS
 holds
 result $? "every request is answered in the end"
 
-for fault in NO_BARRIER_B NO_PARTNER_B NO_BARRIER_C NO_PARTNER_C EARLY_IS_FLUSHED MARKER_BY_HEAD; do
+for fault in NO_BARRIER_B NO_PARTNER_B NO_BARRIER_C NO_PARTNER_C NO_LOOK_B NO_LOOK_C EARLY_IS_FLUSHED MARKER_BY_HEAD; do
 	check '-DSAFETY -DCOLLAPSE' '' -DREQUESTS=2 -DINTERRUPTS=0 -D$fault
 	grep -q 'invalid end state (at depth' log
 	result $? "a wake-up is lost with $fault"

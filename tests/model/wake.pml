@@ -10,6 +10,7 @@
  *
  * Each define takes one thing away, and tests/model.sh expects the checker to find what that breaks:
  *   NO_BARRIER_B, NO_PARTNER_B, NO_BARRIER_C, NO_PARTNER_C   a barrier of docs/memory-order.md, at libapp or at the kernel
+ *   NO_LOOK_B, NO_LOOK_C   the last look before falling asleep: the poller's at the SQ tail, libapp's at the CQ tail
  *   EARLY_IS_FLUSHED   the tail published early counts as one the poller was woken for
  *   MARKER_BY_HEAD     a marker counts as outstanding until the SQ head has passed it
  */
@@ -110,6 +111,11 @@ end:	do
 /* ---- the application ---- */
 
 #define ready (cq_answers.seen > 0 || cq_bells.seen)
+#ifdef NO_LOOK_C
+#define ready_at_last false
+#else
+#define ready_at_last ready
+#endif
 #define sq_room (sq_next < SQ_ENTRIES)
 #define queue_long (sq_next >= QUEUE_LONG)
 
@@ -177,7 +183,7 @@ inline wake_arrange()
 		}
 	:: queue_long && !marker_ahead && !sq_room || !queue_long ->
 		events_enable();
-		may_sleep = !ready
+		may_sleep = !ready_at_last
 	fi
 }
 
@@ -235,7 +241,7 @@ arm:	submit();
 	};
 	events_enable();
 	if
-	:: ready
+	:: ready_at_last
 	:: else ->
 		if
 		:: edge /* seen, not taken */
@@ -348,7 +354,9 @@ active proctype poller()
 #endif
 		};
 		if
+#ifndef NO_LOOK_B
 		:: sq_tail.seen != sq_taken
+#endif
 		:: else ->
 end_asleep:		(bell || arrived > 0)
 		fi;
