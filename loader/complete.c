@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// From the words of --help to what may stand for them.
+// From the words of --help to what may stand for them, and from command to command.
 #include <stdio.h>
 #include <string.h>
 
@@ -47,4 +47,22 @@ int sc_complete_words(const char *words, struct sc_word ret_words[SC_WORDS_MAX])
 		ret_words[cnt++].repeated = dots;
 	}
 	return cnt;
+}
+
+void sc_complete_walk(const struct sc_command *table, const char *above,
+		      void (*visit)(const struct sc_station *station))
+{
+	char path[SC_COMMAND_PATH_LEN];
+	struct sc_station station = { .above = above, .path = path };
+
+	for (; table->name; table++) {
+		if (!table->help)
+			continue;
+		station.command = table;
+		snprintf(path, sizeof(path), "%s%s%s", above, *above ? " " : "", table->name);
+		sc_describe(table, &station.description);
+		visit(&station);
+		if (station.description.table)
+			sc_complete_walk(station.description.table, path, visit);
+	}
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "command.h"
+#include "describe.h"
 
 /* What stands for a word of --help. */
 enum sc_fill {
@@ -24,7 +25,15 @@ struct sc_word {
 
 enum {
 	SC_WORDS_MAX = 4,
-	SC_COMMAND_PATH_LEN = 64, /* such as "service add" */
+	SC_COMMAND_PATH_LEN = 64,
+};
+
+/* A command on the way through the table. */
+struct sc_station {
+	const struct sc_command *command;
+	const char *above; /* the words before it, such as "service"; "": none */
+	const char *path; /* with its own, such as "service add" */
+	struct sc_description description;
 };
 
 /* The value of an option, such as FILE or on|off. */
@@ -32,6 +41,10 @@ struct sc_word sc_complete_value(const char *name);
 
 /* The words of a command, such as "IF SERVICE..."; options among them are left out. Returns how many. */
 int sc_complete_words(const char *words, struct sc_word ret_words[SC_WORDS_MAX]);
+
+/* Visits each command that --help lists, and then those below it. above: "" for the whole table. */
+void sc_complete_walk(const struct sc_command *table, const char *above,
+		      void (*visit)(const struct sc_station *station));
 
 /* Each prints the completion for one shell. */
 void sc_complete_bash(const struct sc_command *table);

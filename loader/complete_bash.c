@@ -4,7 +4,6 @@
 
 #include "cli.h"
 #include "complete.h"
-#include "describe.h"
 
 /* Appends to the shell variable `words`, or asks for files. */
 static void print_fill(const struct sc_word *word)
@@ -68,42 +67,20 @@ static void print_names(const struct sc_command *table)
 	printf("' ;;\n");
 }
 
-/* path: the words before, with a space behind them if there are any. */
-static void print_cases(const struct sc_command *table, const char *path)
+static void print_case(const struct sc_station *station)
 {
-	struct sc_description description;
-	char below[SC_COMMAND_PATH_LEN];
-
-	for (; table->name; table++) {
-		if (!table->help)
-			continue;
-		sc_describe(table, &description);
-		printf("\t'%s%s')\n", path, table->name);
-		if (description.table) {
-			print_names(description.table);
-			snprintf(below, sizeof(below), "%s%s ", path, table->name);
-			print_cases(description.table, below);
-		} else {
-			print_values(&description);
-			print_words(&description);
-		}
+	printf("\t'%s')\n", station->path);
+	if (station->description.table) {
+		print_names(station->description.table);
+		return;
 	}
+	print_values(&station->description);
+	print_words(&station->description);
 }
 
-static void print_paths(const struct sc_command *table, const char *path)
+static void print_path(const struct sc_station *station)
 {
-	struct sc_description description;
-	char below[SC_COMMAND_PATH_LEN];
-
-	for (; table->name; table++) {
-		if (!table->help)
-			continue;
-		printf(" | '%s%s'", path, table->name);
-		sc_describe(table, &description);
-		snprintf(below, sizeof(below), "%s%s ", path, table->name);
-		if (description.table)
-			print_paths(description.table, below);
-	}
+	printf(" | '%s'", station->path);
 }
 
 void sc_complete_bash(const struct sc_command *table)
@@ -115,10 +92,10 @@ void sc_complete_bash(const struct sc_command *table)
 	       "\t[[ $prev != = ]] || prev=${COMP_WORDS[COMP_CWORD - 2]}\n"
 	       "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	       "\t\tcase \"${command:+$command }${COMP_WORDS[i]}\" in\n\t\t''");
-	print_paths(table, "");
+	sc_complete_walk(table, "", print_path);
 	printf(") command=\"${command:+$command }${COMP_WORDS[i]}\" ;;\n\t\tesac\n\tdone\n\tcase $command in\n\t'')\n");
 	print_names(table);
-	print_cases(table, "");
+	sc_complete_walk(table, "", print_case);
 	printf("\tesac\n\tmapfile -t COMPREPLY < <(compgen ${files:+-f} -W \"$words\" -- \"$cur\")\n}\n"
 	       "complete -F _sidecore_loader " SC_PROGRAM "\n");
 }

@@ -5,7 +5,6 @@
 
 #include "cli.h"
 #include "complete.h"
-#include "describe.h"
 
 /* Within single quotes. */
 static void print_text(const char *text)
@@ -17,11 +16,11 @@ static void print_text(const char *text)
 	}
 }
 
-/* path: of the command, NULL: before the first. */
+/* path: of the command, "": before the first. */
 static void print_head(const char *path)
 {
 	printf("complete -c " SC_PROGRAM " -n '__sidecore_loader_at");
-	if (path)
+	if (*path)
 		printf(" \"%s\"", path);
 	putchar('\'');
 }
@@ -84,47 +83,19 @@ static void print_leaf(const struct sc_description *description, const char *pat
 	}
 }
 
-static void print_name(const struct sc_command *command, const char *path)
+static void print_command(const struct sc_station *station)
 {
-	print_head(path);
-	printf(" -a %s -d '", command->name);
-	print_text(command->help);
+	print_head(station->above);
+	printf(" -a %s -d '", station->command->name);
+	print_text(station->command->help);
 	printf("'\n");
+	if (!station->description.table)
+		print_leaf(&station->description, station->path);
 }
 
-/* path: the words before, NULL: none. */
-static void print_commands(const struct sc_command *table, const char *path)
+static void print_path(const struct sc_station *station)
 {
-	struct sc_description description;
-	char below[SC_COMMAND_PATH_LEN];
-
-	for (; table->name; table++) {
-		if (!table->help)
-			continue;
-		print_name(table, path);
-		snprintf(below, sizeof(below), "%s%s%s", path ?: "", path ? " " : "", table->name);
-		sc_describe(table, &description);
-		if (description.table)
-			print_commands(description.table, below);
-		else
-			print_leaf(&description, below);
-	}
-}
-
-static void print_paths(const struct sc_command *table, const char *path)
-{
-	struct sc_description description;
-	char below[SC_COMMAND_PATH_LEN];
-
-	for (; table->name; table++) {
-		if (!table->help)
-			continue;
-		snprintf(below, sizeof(below), "%s%s%s", path ?: "", path ? " " : "", table->name);
-		printf(" '%s'", below);
-		sc_describe(table, &description);
-		if (description.table)
-			print_paths(description.table, below);
-	}
+	printf(" '%s'", station->path);
 }
 
 void sc_complete_fish(const struct sc_command *table)
@@ -135,11 +106,11 @@ void sc_complete_fish(const struct sc_command *table)
 	       "\tfor word in (commandline -opc)[2..-1]\n"
 	       "\t\tset -l longer (string trim -- \"$path $word\")\n"
 	       "\t\tcontains -- $longer");
-	print_paths(table, NULL);
+	sc_complete_walk(table, "", print_path);
 	printf("; and set path $longer\n"
 	       "\tend\n"
 	       "\ttest \"$path\" = \"$argv\"\n"
 	       "end\n"
 	       "complete -c " SC_PROGRAM " -f\n");
-	print_commands(table, NULL);
+	sc_complete_walk(table, "", print_command);
 }

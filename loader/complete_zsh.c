@@ -5,7 +5,6 @@
 
 #include "cli.h"
 #include "complete.h"
-#include "describe.h"
 
 /* Within single quotes, in a specification that is divided by colons and brackets. */
 static void print_text(const char *text)
@@ -95,32 +94,26 @@ static void print_branch(const struct sc_command *table, const char *path)
 	       path, path);
 }
 
-/* path: name of the command's function, without the underscore. */
-static void print_functions(const struct sc_command *table, const char *path)
+/* Named after the program and its words. */
+static void print_function(const struct sc_station *station)
 {
-	struct sc_description description;
-	char below[SC_COMMAND_PATH_LEN];
+	char name[sizeof(SC_PROGRAM) + 1 + SC_COMMAND_PATH_LEN], *space;
 
-	for (; table->name; table++) {
-		if (!table->help)
-			continue;
-		snprintf(below, sizeof(below), "%s-%s", path, table->name);
-		sc_describe(table, &description);
-		if (description.table)
-			print_functions(description.table, below);
-		printf("_%s() {\n", below);
-		if (description.table)
-			print_branch(description.table, below);
-		else
-			print_leaf(&description);
-		printf("}\n\n");
-	}
+	snprintf(name, sizeof(name), SC_PROGRAM "-%s", station->path);
+	while ((space = strchr(name, ' ')))
+		*space = '-';
+	printf("_%s() {\n", name);
+	if (station->description.table)
+		print_branch(station->description.table, name);
+	else
+		print_leaf(&station->description);
+	printf("}\n\n");
 }
 
 void sc_complete_zsh(const struct sc_command *table)
 {
 	printf("#compdef " SC_PROGRAM "\n# Written by " SC_PROGRAM " completions zsh\n\n");
-	print_functions(table, SC_PROGRAM);
+	sc_complete_walk(table, "", print_function);
 	printf("_" SC_PROGRAM "() {\n");
 	print_branch(table, SC_PROGRAM);
 	/* As a file in fpath it is the function's first call; sourced, it only makes it known. */
