@@ -17,7 +17,7 @@ struct flow {
 	__be32 from_addr[4];
 	__be16 from_port;
 	__u16 ip_at; /* where its headers begin in the frame */
-	__u16 transport_at;
+	__u16 transport_at; /* and where those of IP end, or 0 */
 	__u8 tcp_flags; /* enum tcp_flag */
 	__u8 reason; /* enum sc_reason: why it ended as it did */
 };

@@ -104,6 +104,7 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct flow *flow)
 		if (!ipv4_checksum_is_valid(ip, header_len, cursor->end))
 			return SC_REASON_BAD_CHECKSUM;
 	}
+	flow->transport_at = cursor->taken;
 	if (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK))
 		return SC_REASON_FRAGMENT;
 	return 0;
@@ -113,6 +114,12 @@ static __always_inline bool is_ext_header(__u8 protocol)
 {
 	return protocol == PROTO_HOP_BY_HOP || protocol == PROTO_ROUTING || protocol == PROTO_DEST_OPTIONS ||
 	       protocol == PROTO_MOBILITY || protocol == PROTO_AUTH;
+}
+
+/* The authentication header alone counts words of 4 bytes. */
+static __always_inline __u32 ipv6_ext_len(__u8 protocol, __u8 hdrlen)
+{
+	return protocol == PROTO_AUTH ? (hdrlen + 2) * 4 : (hdrlen + 1) * 8;
 }
 
 static __always_inline int parse_ipv6(struct cursor *cursor, struct flow *flow)
@@ -137,17 +144,13 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct flow *flow)
 	}
 	protocol = ip->nexthdr;
 	for (i = 0; i < SC_STEER_EXT_HEADERS_MAX && is_ext_header(protocol); i++) {
-		struct ipv6_opt_hdr *ext = take(cursor, sizeof(*ext));
-		__u32 len;
+		struct ipv6_rt_hdr *ext = take(cursor, sizeof(*ext));
 
-		if (!ext)
-			return SC_REASON_TRUNCATED;
-		/* The authentication header alone counts words of 4 bytes. */
-		len = protocol == PROTO_AUTH ? (ext->hdrlen + 2) * 4 : (ext->hdrlen + 1) * 8;
-		if (!take(cursor, len - sizeof(*ext)))
+		if (!ext || !take(cursor, ipv6_ext_len(protocol, ext->hdrlen) - sizeof(*ext)))
 			return SC_REASON_TRUNCATED;
 		protocol = ext->nexthdr;
 	}
+	flow->transport_at = cursor->taken;
 	if (is_ext_header(protocol))
 		return SC_REASON_DEEP_IPV6;
 	/* Even one that is whole ("atomic"): rare enough to leave to the stack. */
@@ -161,7 +164,6 @@ static __always_inline int parse_transport(struct cursor *cursor, struct flow *f
 {
 	__u32 start = cursor->taken;
 
-	flow->transport_at = start;
 	if (flow->to.protocol == PROTO_TCP) {
 		struct tcphdr *tcp = take(cursor, sizeof(*tcp));
 

@@ -10,6 +10,7 @@
 #include "cookie.h"
 #include "limit.h"
 #include "lists.h"
+#include "options.h"
 #include "parse.h"
 #include "sample.h"
 #include "stats.h"
@@ -44,14 +45,20 @@ static __always_inline bool to_socket(struct xdp_md *ctx, const struct flow *flo
 	       bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS) == XDP_REDIRECT;
 }
 
+/* What is found before a packet is steered; drops of other reasons come later. */
 static __always_inline bool is_drop(int reason)
 {
-	return reason >= SC_REASON_DENIED && reason <= SC_REASON_LAND;
+	return reason >= SC_REASON_DENIED;
 }
 
 /* What the modules make of a reason of the parser. A packet that is not to be dropped is one that is steered. */
-static __always_inline int screen(const struct flow *flow, __u32 list_set, __u32 word, int reason)
+static __always_inline int screen(struct xdp_md *ctx, const struct flow *flow, __u32 list_set, __u32 word, int reason)
 {
+	if (constants.modules & SC_MODULE_OPTIONS && !is_drop(reason) &&
+	    options_are_martian(ctx, flow->to.family, flow->ip_at, flow->transport_at))
+		reason = SC_REASON_REFUSED_OPTION;
+	if (constants.modules & SC_MODULE_FRAGMENTS && reason == SC_REASON_FRAGMENT)
+		reason = SC_REASON_REFUSED_FRAGMENT;
 	if (constants.modules & (SC_MODULE_HOSTS | SC_MODULE_LISTS) && flow->to.family && !is_drop(reason) &&
 	    list_denies(flow, list_set))
 		reason = SC_REASON_DENIED;
@@ -87,7 +94,7 @@ static __always_inline int decide(struct xdp_md *ctx, struct flow *flow, bool na
 	reason = parse_flow(ctx, flow, constants.modules & SC_MODULE_VALIDITY);
 	word = flow->to.port ? flow_port_word(flow) : 0;
 	if (constants.modules) {
-		reason = screen(flow, table->list_set, word, reason);
+		reason = screen(ctx, flow, table->list_set, word, reason);
 		if (is_drop(reason))
 			return drop(flow, reason);
 	}

@@ -134,7 +134,7 @@ int sc_config_init(struct sc_config *config, const char *path, struct sc_setting
 {
 	struct reader reader = { .config = config, .settings = settings, .path = path };
 	char *rest, *line;
-	int err;
+	int i, err;
 
 	memset(config, 0, sizeof(*config));
 	err = read_text(path, &config->text);
@@ -144,7 +144,9 @@ int sc_config_init(struct sc_config *config, const char *path, struct sc_setting
 		return err;
 	}
 	settings->plan.is_whole = true;
-	settings->plan.validity = settings->plan.syn = settings->plan.irq = settings->plan.busy_poll = SC_WISH_OFF;
+	for (i = 0; i < SC_FILTERS; i++)
+		settings->plan.filters[i] = SC_WISH_OFF;
+	settings->plan.syn = settings->plan.irq = settings->plan.busy_poll = SC_WISH_OFF;
 	rest = config->text;
 	while (!err && (line = strsep(&rest, "\n"))) {
 		reader.line++;

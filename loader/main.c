@@ -18,7 +18,7 @@ static const struct sc_command commands[] = {
 	{ "doctor", "find what is wrong with this machine or an interface", sc_cmd_doctor },
 	{ "deny", "add to, delete from, show or replace the list of sources that are dropped", sc_cmd_deny },
 	{ "allow", "the same for exceptions to that list", sc_cmd_allow },
-	{ "screen", "switch validity checks, name ports that are never dropped", sc_cmd_screen },
+	{ "screen", "drop bad packets, IP options and fragments; name ports that are never dropped", sc_cmd_screen },
 	{ "syn", "switch the answering of SYN floods with SYN cookies", sc_cmd_syn },
 	{ "limit", "limit packets or new connections per service and per source", sc_cmd_limit },
 	{ "clean", "remove what vanished interfaces and namespaces left behind", sc_cmd_clean },

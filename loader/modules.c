@@ -25,6 +25,8 @@ const struct sc_module_name sc_module_names[] = {
 	{ "limits", SC_MODULE_LIMITS },
 	{ "sockets", SC_MODULE_SOCKETS },
 	{ "samples", SC_MODULE_SAMPLES },
+	{ "options", SC_MODULE_OPTIONS },
+	{ "fragments", SC_MODULE_FRAGMENTS },
 	{ 0 },
 };
 /* clang-format on */
@@ -112,7 +114,7 @@ static bool pins_are_in_use(const struct sc_pins *pins, __u32 now)
 	return same;
 }
 
-int sc_modules_switch(const struct sc_place *place, struct sc_pins *pins, __u32 modules, bool on)
+int sc_modules_change(const struct sc_place *place, struct sc_pins *pins, __u32 off, __u32 on)
 {
 	struct sc_swap swap;
 	__u32 now, wanted;
@@ -123,13 +125,18 @@ int sc_modules_switch(const struct sc_place *place, struct sc_pins *pins, __u32 
 		sc_hint_error(place->ifname, SC_STEP_SWAP, err);
 		return err;
 	}
-	wanted = on ? now | modules : now & ~modules;
+	wanted = (now & ~off) | on;
 	if (wanted == now && pins_are_in_use(pins, now))
 		return 0;
 	err = sc_swap_init(&swap, place, pins, wanted);
 	if (!err)
 		sc_swap_exit(&swap);
 	return err;
+}
+
+int sc_modules_switch(const struct sc_place *place, struct sc_pins *pins, __u32 modules, bool on)
+{
+	return sc_modules_change(place, pins, on ? 0 : modules, on ? modules : 0);
 }
 
 int sc_modules_spare(const struct sc_pins *pins, const struct sc_spec *spec, bool spared)

@@ -27,9 +27,12 @@ int sc_modules_get(const struct sc_pins *pins, __u32 *ret_modules);
 int sc_modules_keep(const struct sc_place *place, const struct sc_pins *pins, __u32 *ret_modules);
 
 /*
- * Switches modules, one or several, on or off for the next packet: if they are not so already, by programs that are
+ * Switches modules, some off and some on, for the next packet: if they are not so already, by programs that are
  * loaded for it, which *pins holds then. Says why it fails; then all is as before. 0 or -errno.
  */
+int sc_modules_change(const struct sc_place *place, struct sc_pins *pins, __u32 off, __u32 on);
+
+/* The same of modules that all go one way. */
 int sc_modules_switch(const struct sc_place *place, struct sc_pins *pins, __u32 modules, bool on);
 
 /* Both families; the spec has no address. 0 or -errno. */

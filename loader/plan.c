@@ -22,7 +22,7 @@ static __u32 fulfil(__u32 bits, __u32 bit, enum sc_wish wish)
 
 __u32 sc_plan_modules(const struct sc_plan *plan, __u32 now)
 {
-	now = fulfil(now, SC_MODULE_VALIDITY, plan->validity);
+	now = sc_filters_modules(plan->filters, now);
 	now = fulfil(now, SC_MODULE_COOKIES, plan->syn);
 	if (plan->is_whole || plan->limit_cnt)
 		now = turn(now, SC_MODULE_LIMITS, plan->limit_cnt);

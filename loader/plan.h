@@ -9,18 +9,14 @@
 #include "buckets.h"
 #include "cookies.h"
 #include "device.h"
+#include "filters.h"
 #include "lists.h"
 #include "pins.h"
 #include "spec.h"
+#include "wish.h"
 
 enum {
 	SC_SPARED_MAX = 1024, /* ports that are never dropped, of one plan */
-};
-
-enum sc_wish {
-	SC_WISH_NONE, /* first attach: off; later: as it is */
-	SC_WISH_OFF,
-	SC_WISH_ON,
 };
 
 struct sc_plan {
@@ -33,7 +29,7 @@ struct sc_plan {
 	int spared_cnt;
 	struct sc_spec spared[SC_SPARED_MAX];
 	bool is_whole; /* services, spared ports and limits that are not in it go */
-	enum sc_wish validity;
+	enum sc_wish filters[SC_FILTERS];
 	enum sc_wish irq; /* SC_TUNED_IRQ */
 	enum sc_wish busy_poll; /* SC_TUNED_BUSY_POLL */
 	enum sc_wish syn; /* SYN cookies, by this rule if on */

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Command screen: switches the validity checks and names ports whose packets are never dropped.
+// Command screen: switches what is dropped of all packets alike, and names ports whose packets are never dropped.
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
+#include "filters.h"
 #include "hint.h"
 #include "log.h"
 #include "modules.h"
@@ -16,7 +17,9 @@
 enum {
 	OPTION_NEVER_DROP = 0x200,
 	OPTION_MAY_DROP,
-	OPTION_VALIDITY,
+	OPTION_VALIDITY, /* this and the next by enum sc_filter */
+	OPTION_OPTIONS,
+	OPTION_FRAGMENTS,
 	PORTS_MAX = 64, /* on one command line, and shown */
 };
 
@@ -27,7 +30,7 @@ struct port_change {
 
 struct options {
 	struct sc_target target;
-	const char *validity; /* "on" or "off", NULL: as it is */
+	enum sc_wish filters[SC_FILTERS];
 	struct port_change changes[PORTS_MAX];
 	int change_cnt;
 };
@@ -44,15 +47,23 @@ static void take_port(struct options *options, const char *text, bool spared, st
 	options->change_cnt++;
 }
 
+static void take_filter(struct options *options, enum sc_filter filter, const char *value, struct argp_state *state)
+{
+	const char *why = sc_filter_take(filter, value, &options->filters[filter]);
+
+	if (why)
+		sc_usage(state, "--%s %s: %s", sc_filter_name(filter), value, why);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
 
 	switch (key) {
 	case OPTION_VALIDITY:
-		if (strcmp(arg, "on") && strcmp(arg, "off"))
-			sc_usage(state, "--validity %s: not one of on, off", arg);
-		options->validity = arg;
+	case OPTION_OPTIONS:
+	case OPTION_FRAGMENTS:
+		take_filter(options, SC_FILTER_VALIDITY + key - OPTION_VALIDITY, arg, state);
 		return 0;
 	case OPTION_NEVER_DROP:
 	case OPTION_MAY_DROP:
@@ -67,6 +78,11 @@ static const struct argp_option option_table[] = {
 	{ "validity", OPTION_VALIDITY, "on|off", 0,
 	  "Drop packets that cannot be right: lengths, checksum of the IPv4 header, TCP flags, own address as source",
 	  0 },
+	{ "options", OPTION_OPTIONS, "pass|drop", 0,
+	  "Whether packets are dropped that have IP options by which they are routed or their way is recorded, IPv6 routing header "
+	  "type 0 among them",
+	  0 },
+	{ "fragments", OPTION_FRAGMENTS, "pass|drop", 0, "Whether IP fragments are dropped", 0 },
 	{ "never-drop", OPTION_NEVER_DROP, "PORT", 0,
 	  "Never drop packets to this port, such as tcp/22; may be repeated", 0 },
 	{ "may-drop", OPTION_MAY_DROP, "PORT", 0, "Take --never-drop back; may be repeated", 0 },
@@ -77,6 +93,7 @@ static const struct argp extra = { .options = option_table, .parser = parse };
 
 static int change(const struct sc_place *place, struct sc_pins *pins, const struct options *options)
 {
+	__u32 off = ~sc_filters_modules(options->filters, ~0U), on = sc_filters_modules(options->filters, 0);
 	int i, err = 0;
 
 	/* Ports to be spared are, before anything is dropped. */
@@ -84,9 +101,14 @@ static int change(const struct sc_place *place, struct sc_pins *pins, const stru
 		err = sc_modules_spare(pins, &options->changes[i].spec, options->changes[i].spared);
 	if (err)
 		sc_hint_error(place->ifname, SC_STEP_MAPS, err);
-	else if (options->validity)
-		err = sc_modules_switch(place, pins, SC_MODULE_VALIDITY, !strcmp(options->validity, "on"));
+	else if (off | on)
+		err = sc_modules_change(place, pins, off, on);
 	return err;
+}
+
+static const char *value(enum sc_filter filter, __u32 modules)
+{
+	return sc_filter_value(filter, sc_filter_is_on(filter, modules));
 }
 
 static int show_json(const struct sc_place *place, __u32 modules, const struct sc_spec *specs, int cnt)
@@ -97,9 +119,11 @@ static int show_json(const struct sc_place *place, __u32 modules, const struct s
 
 	for (i = 0; i < cnt; i++)
 		json_array_append_new(ports, json_string(sc_spec_format(&specs[i], text)));
-	return sc_report_print(json_pack("{s:i, s:s, s:b, s:b, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface",
-					 place->ifname, "validity", !!(modules & SC_MODULE_VALIDITY), "lists",
-					 !!(modules & (SC_MODULE_HOSTS | SC_MODULE_LISTS)), "never_drop", ports));
+	return sc_report_print(
+		json_pack("{s:i, s:s, s:b, s:s, s:s, s:b, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface",
+			  place->ifname, "validity", sc_filter_is_on(SC_FILTER_VALIDITY, modules), "options",
+			  value(SC_FILTER_OPTIONS, modules), "fragments", value(SC_FILTER_FRAGMENTS, modules), "lists",
+			  !!(modules & (SC_MODULE_HOSTS | SC_MODULE_LISTS)), "never_drop", ports));
 }
 
 static int show(const struct sc_place *place, const struct sc_pins *pins, bool json)
@@ -119,8 +143,10 @@ static int show(const struct sc_place *place, const struct sc_pins *pins, bool j
 		cnt = PORTS_MAX;
 	if (json)
 		return show_json(place, modules, specs, cnt);
-	printf("%s: validity %s, lists %s, never dropped:", place->ifname, modules & SC_MODULE_VALIDITY ? "on" : "off",
-	       modules & (SC_MODULE_HOSTS | SC_MODULE_LISTS) ? "on" : "off");
+	printf("%s:", place->ifname);
+	for (i = 0; i < SC_FILTERS; i++)
+		printf(" %s %s,", sc_filter_name(i), value(i, modules));
+	printf(" lists %s, never dropped:", modules & (SC_MODULE_HOSTS | SC_MODULE_LISTS) ? "on" : "off");
 	for (i = 0; i < cnt; i++)
 		printf(" %s", sc_spec_format(&specs[i], text));
 	puts(cnt ? "" : " nothing");

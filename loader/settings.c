@@ -11,7 +11,9 @@
 
 enum {
 	OPTION_NO_FIFO = 0x300,
-	OPTION_VALIDITY,
+	OPTION_VALIDITY, /* this and the next by enum sc_filter */
+	OPTION_OPTIONS,
+	OPTION_FRAGMENTS,
 	OPTION_NEVER_DROP,
 	OPTION_DENY_FILE,
 	OPTION_ALLOW_FILE,
@@ -34,6 +36,9 @@ static const struct argp_option table[] = {
 	  "attach stay",
 	  0 },
 	{ "validity", OPTION_VALIDITY, "on|off", 0, "Drop packets that cannot be right, see screen", 0 },
+	{ "options", OPTION_OPTIONS, "pass|drop", 0,
+	  "Whether packets with IP options that route them or record their way are dropped, see screen", 0 },
+	{ "fragments", OPTION_FRAGMENTS, "pass|drop", 0, "Whether IP fragments are dropped, see screen", 0 },
 	{ "never-drop", OPTION_NEVER_DROP, "PORT", 0,
 	  "Never drop packets to this port, such as tcp/22; may be repeated", 0 },
 	{ "deny-file", OPTION_DENY_FILE, "FILE", 0, "Drop packets from the prefixes in this file, see deny import", 0 },
@@ -97,14 +102,6 @@ static const char *take_port(struct sc_plan *plan, const char *value)
 	return NULL;
 }
 
-static const char *take_wish(enum sc_wish *wish, const char *value)
-{
-	if (strcmp(value, "on") && strcmp(value, "off"))
-		return "not one of on, off";
-	*wish = strcmp(value, "on") ? SC_WISH_OFF : SC_WISH_ON;
-	return NULL;
-}
-
 static const char *take_syn(struct sc_settings *settings, const char *value)
 {
 	const char *why = sc_cookies_take_mode(&settings->plan.cookies, value);
@@ -145,6 +142,8 @@ static const char *take_limit(struct sc_plan *plan, const char *value)
 
 const char *sc_settings_take(struct sc_settings *settings, int key, const char *value)
 {
+	enum sc_filter filter;
+
 	switch (key) {
 	case 'c':
 		return take_cpus(settings, value);
@@ -154,7 +153,10 @@ const char *sc_settings_take(struct sc_settings *settings, int key, const char *
 	case 's':
 		return take_service(&settings->plan, value);
 	case OPTION_VALIDITY:
-		return take_wish(&settings->plan.validity, value);
+	case OPTION_OPTIONS:
+	case OPTION_FRAGMENTS:
+		filter = SC_FILTER_VALIDITY + key - OPTION_VALIDITY;
+		return sc_filter_take(filter, value, &settings->plan.filters[filter]);
 	case OPTION_NEVER_DROP:
 		return take_port(&settings->plan, value);
 	case OPTION_DENY_FILE:

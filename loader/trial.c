@@ -52,8 +52,9 @@ static void show_text(const struct outcome *outcome)
 		printf("  service %s\n", sc_spec_format(&plan->specs[i], text));
 	for (i = 0; i < plan->spared_cnt; i++)
 		printf("  never dropped: %s\n", sc_spec_format(&plan->spared[i], text));
-	if (plan->validity != SC_WISH_NONE)
-		printf("  validity %s\n", plan->validity == SC_WISH_ON ? "on" : "off");
+	for (i = 0; i < SC_FILTERS; i++)
+		if (plan->filters[i] != SC_WISH_NONE)
+			printf("  %s %s\n", sc_filter_name(i), sc_filter_value(i, plan->filters[i] == SC_WISH_ON));
 	if (plan->syn != SC_WISH_NONE) {
 		printf("  ");
 		sc_cookies_text(&plan->cookies);
@@ -73,6 +74,13 @@ static void show_text(const struct outcome *outcome)
 		printf("  program %s: verified, %u instructions looked at, %u bytes of machine code\n",
 		       outcome->programs[i].name, outcome->programs[i].verified_insns,
 		       outcome->programs[i].jited_prog_len);
+}
+
+static json_t *filter_json(const struct sc_plan *plan, enum sc_filter filter)
+{
+	enum sc_wish wish = plan->filters[filter];
+
+	return wish == SC_WISH_NONE ? json_null() : json_string(sc_filter_value(filter, wish == SC_WISH_ON));
 }
 
 static json_t *programs_json(const struct outcome *outcome)
@@ -114,15 +122,17 @@ static int show_json(const struct outcome *outcome)
 	for (i = 0; i < CPU_SETSIZE; i++)
 		if (CPU_ISSET(i, &plan->cpus))
 			json_array_append_new(cpus, json_integer(i));
-	root = json_pack("{s:i, s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-			 "schema_version", SC_REPORT_SCHEMA, "interface", outcome->place->ifname, "dry_run", 1,
-			 "in_place", outcome->attached, "whole", plan->is_whole, "mode", sc_mode_name(outcome->mode),
-			 "cpus", cpus, "services", specs_json(plan->specs, plan->spec_cnt), "never_drop",
-			 specs_json(plan->spared, plan->spared_cnt), "validity", wish_json(plan->validity), "irq",
-			 wish_json(plan->irq), "busy_poll", wish_json(plan->busy_poll), "syn",
-			 plan->syn == SC_WISH_NONE ? json_null() : sc_cookies_json(&plan->cookies), "limits",
-			 sc_limits_json(plan->limits, plan->limit_cnt), "deny_prefixes", list_json(plan, SC_LIST_DENY),
-			 "allow_prefixes", list_json(plan, SC_LIST_ALLOW), "programs", programs_json(outcome));
+	root = json_pack(
+		"{s:i, s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"schema_version", SC_REPORT_SCHEMA, "interface", outcome->place->ifname, "dry_run", 1, "in_place",
+		outcome->attached, "whole", plan->is_whole, "mode", sc_mode_name(outcome->mode), "cpus", cpus,
+		"services", specs_json(plan->specs, plan->spec_cnt), "never_drop",
+		specs_json(plan->spared, plan->spared_cnt), "validity", wish_json(plan->filters[SC_FILTER_VALIDITY]),
+		"options", filter_json(plan, SC_FILTER_OPTIONS), "fragments", filter_json(plan, SC_FILTER_FRAGMENTS),
+		"irq", wish_json(plan->irq), "busy_poll", wish_json(plan->busy_poll), "syn",
+		plan->syn == SC_WISH_NONE ? json_null() : sc_cookies_json(&plan->cookies), "limits",
+		sc_limits_json(plan->limits, plan->limit_cnt), "deny_prefixes", list_json(plan, SC_LIST_DENY),
+		"allow_prefixes", list_json(plan, SC_LIST_ALLOW), "programs", programs_json(outcome));
 	return sc_report_print(root);
 }
 

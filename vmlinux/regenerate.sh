@@ -77,7 +77,7 @@ base_types()
 
 packet_types()
 {
-	for name in ethhdr vlan_hdr iphdr in6_addr ipv6hdr ipv6_opt_hdr tcphdr udphdr; do
+	for name in ethhdr vlan_hdr iphdr in6_addr ipv6hdr ipv6_rt_hdr tcphdr udphdr; do
 		pick "struct $name"
 	done
 }

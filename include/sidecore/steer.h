@@ -88,6 +88,8 @@ enum sc_module {
 	SC_MODULE_HOSTS = 16, /* the same as SC_MODULE_LISTS, in `hosts` */
 	SC_MODULE_SAMPLES = 32, /* shows some packets in `samples` */
 	SC_MODULE_SOCKETS = 64, /* hands packets of some services to AF_XDP sockets */
+	SC_MODULE_OPTIONS = 128, /* drops packets with IP options by which a sender routes or records their way */
+	SC_MODULE_FRAGMENTS = 256, /* drops IP fragments */
 };
 
 /* Modules that concern the program `on_cpu` as well. */
@@ -309,7 +311,9 @@ struct sc_service_count {
 	X(LATE_OVER_SOURCE, late_over_source, "dropped on its dedicated CPU: over the rate limit of its source") \
 	X(LATE_OVER_TOTAL, late_over_total,                                                                      \
 	  "dropped on its dedicated CPU: over the rate limit of its service, or of all")                         \
-	X(SOCKET, socket, "handed to the AF_XDP socket of its queue")
+	X(SOCKET, socket, "handed to the AF_XDP socket of its queue")                                            \
+	X(REFUSED_OPTION, refused_option, "dropped: an IP option that routes the packet or records its way")     \
+	X(REFUSED_FRAGMENT, refused_fragment, "dropped: IP fragment")
 
 enum sc_reason {
 #define SC_REASON_ENUM(constant, name, help) SC_REASON_##constant,
@@ -367,7 +371,7 @@ SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived_bytes) == 24
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, local_bytes) == 32, "sc_service_count.local_bytes");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, opened) == 40, "sc_service_count.opened");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, closed) == 48, "sc_service_count.closed");
-SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 26, "enum sc_reason");
+SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 28, "enum sc_reason");
 SC_STEER_ASSERT((SC_STEER_SLOTS & (SC_STEER_SLOTS - 1)) == 0, "SC_STEER_SLOTS is a power of two");
 
 #endif

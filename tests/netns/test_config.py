@@ -18,6 +18,8 @@ mode=skb
 service    = tcp/80
 service    = udp/[fd00:77::1]:53
 validity   = on
+options    = drop
+fragments  = drop
 syn-rate   = 5000
 syn        = auto
 syn-mss    = 1400
@@ -58,12 +60,14 @@ def test_file_says_all(lab):
     assert services(lab) == ["tcp/80", "udp/[fd00:77::1]:53"]
     found = screen(lab)
     assert (found["validity"], found["lists"], found["never_drop"]) == (True, True, ["tcp/22"])
+    assert (found["options"], found["fragments"]) == ("drop", "drop")
     assert listed(lab, "deny") == ["192.0.2.0/24", "2001:db8::/32"] and listed(lab, "allow") == ["192.0.2.7/32"]
     assert lab.loader("syn", "sv0").stdout == "sv0: SYN cookies auto, from 5000 SYN/s on one CPU, MSS at most 1400\n"
     assert limits(lab) == ["all services: 1000 packets per source/s, burst 1000", "tcp/80: 30 SYNs per source/m, burst 7"]
     # A file that says nothing of them takes them away.
     lab.loader("attach", "sv0", "-f", config(lab, "cpus = 0\nservice = tcp/80\n"))
     assert lab.loader("syn", "sv0").stdout == "sv0: SYN cookies off\n" and limits(lab) == []
+    assert (screen(lab)["options"], screen(lab)["fragments"]) == ("pass", "pass")
     # The command line leaves alone what it does not name.
     lab.loader("attach", "sv0", "--cpus", "0", "--syn", "on", "--limit", "tcp/80,5/h", "--limit", "7/s")
     lab.loader("attach", "sv0", "--cpus", "0", "--limit", "tcp/80,6/h")
@@ -111,13 +115,15 @@ def test_dry_run_of_a_file(lab):
     lists(lab)
     text = lab.loader("attach", "-f", config(lab, WHOLE), "--dry-run").stdout
     for words in ("nothing changed", "skb mode, CPUs 0-1", "service tcp/80", "never dropped: tcp/22", "validity on",
+                  "options drop", "fragments drop",
                   "deny list: 2 prefixes", "allow list: 1 prefixes", "SYN cookies auto, from 5000", "limit tcp/80: 30 SYNs per source/m"):
         assert words in text
     found = json.loads(lab.loader("attach", "-f", config(lab, WHOLE), "--dry-run", "--json").stdout)
     assert (found["whole"], found["validity"], found["never_drop"], found["deny_prefixes"]) == (True, True, ["tcp/22"], 2)
+    assert (found["options"], found["fragments"]) == ("drop", "drop")
     assert found["syn"]["mode"] == "auto" and [each["burst"] for each in found["limits"]] == [1000, 7]
     found = json.loads(lab.loader("attach", "sv0", "--cpus", "1", "--dry-run", "--json").stdout)
-    assert (found["whole"], found["validity"], found["deny_prefixes"]) == (False, None, None)
+    assert (found["whole"], found["validity"], found["options"], found["deny_prefixes"]) == (False, None, None, None)
     assert pins(lab) == [] and not lab.server.xdp_id()
 
 
@@ -133,6 +139,8 @@ BAD = [
     ("mode = fast", 1, "not one of native, skb, auto"),
     ("no-fifo = yes", 1, "not one of on, off"),
     ("validity = 1", 1, "not one of on, off"),
+    ("options = on", 1, "not one of drop, pass"),
+    ("fragments = off", 1, "not one of drop, pass"),
     ("never-drop = tcp/10.0.0.1:22", 1, "not a port"),
     ("syn = yes", 1, "not one of auto, on, off"),
     ("syn-rate = 99", 1, "not a number from 100"),

@@ -171,6 +171,7 @@ def test_refusals(lab):
     refused(lab.loader("deny", "del", "sv0", "10.0.0.0/8", check=False), "10.0.0.0/8: not on the list")
     refused(lab.loader("deny", "import", "sv0", lab.dir / "none", check=False), "No such file")
     refused(lab.loader("screen", "sv0", "--validity", "maybe", check=False), "not one of on, off", code=2)
+    refused(lab.loader("screen", "sv0", "--options", "on", check=False), "--options on: not one of drop, pass", code=2)
     refused(lab.loader("screen", "sv0", "--never-drop", "tcp/10.0.0.1:22", check=False), "not a port", code=2)
     refused(lab.loader("deny", "list", "lo", check=False), "not attached")
 

@@ -41,12 +41,12 @@ class Line:
         while self.server.recv(16) != str(self.sent).encode():
             pass
 
-    def dropped(self, *reasons):
+    def dropped(self, *reasons, size=1):
         def count():
             counters = attachment(self.lab)["counters"]
             return sum(counters[reason] for reason in reasons)
         before = count()
-        self.client.sendto(b"0", self.target)
+        self.client.sendto(b"0" * size, self.target)
         # Not exactly one: a neighbour's question may share its fate.
         assert wait_until(lambda: count() > before), reasons
 
@@ -88,6 +88,19 @@ def test_a_day_of_an_interface(lab, mode, family):
     broken = python(lab.client, BROKEN_SOURCE, "cl0", lab.client.link()["address"], lab.server.link()["address"], PORT)
     assert broken.wait(20) == 0
     assert wait_until(lambda: attachment(lab)["counters"]["bad_checksum"] == 1)
+
+    # fragments, and options that record the way
+    line.client.sendto(bytes(4000), line.target)
+    while len(line.server.recv(4000)) != 4000:
+        pass
+    lab.loader("screen", "sv0", "--fragments", "drop", "--options", "drop")
+    line.dropped("refused_fragment", size=4000)
+    line.passes()
+    if family == "IPv4":
+        line.client.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, bytes([7, 7, 4, 0, 0, 0, 0, 0]))
+        line.dropped("refused_option")
+        line.client.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"")
+        line.passes()
 
     # an upgrade keeps all of that
     before = attachment(lab)

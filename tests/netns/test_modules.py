@@ -58,6 +58,21 @@ def test_what_is_off_is_not_there(lab):
     assert machine_code(lab) == bare
 
 
+def test_one_exchange_for_all(lab):
+    """What one command switches, some on and some off, comes into force together."""
+    lab.loader("attach", "sv0", "--cpus", "1", "--validity", "on")
+    before = lab.server.xdp_id()
+    text = lab.loader("screen", "sv0", "--validity", "off", "--options", "drop", "--fragments", "drop").stdout
+    assert text == "sv0: validity off, options drop, fragments drop, lists off, never dropped: nothing\n"
+    found = attachment(lab)["modules"]
+    assert (found["validity"], found["options"], found["fragments"]) == (False, True, True)
+    changed = lab.server.xdp_id()
+    assert changed != before
+    found = screen(lab, "--options", "pass")
+    assert (found["validity"], found["options"], found["fragments"]) == (False, "pass", "drop")
+    assert screen(lab)["fragments"] == "drop"
+
+
 def test_killed_between_device_and_pins(lab):
     """The device has the new program, the pins name the old: what runs is shown, and the next switch mends the pins."""
     lab.loader("attach", "sv0", "--cpus", "1")

@@ -20,7 +20,7 @@
 #include "bench.h"
 
 enum {
-	MODULE_SETS = 128,
+	MODULE_SETS = 512,
 };
 
 /* One for each set of modules that was wanted; all share the maps of the first, with none on. */

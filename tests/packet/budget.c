@@ -31,6 +31,8 @@ static const struct {
 	{ "limits", SC_MODULE_LIMITS },
 	{ "sockets", SC_MODULE_SOCKETS },
 	{ "samples", SC_MODULE_SAMPLES },
+	{ "options", SC_MODULE_OPTIONS },
+	{ "fragments", SC_MODULE_FRAGMENTS },
 	{ "all", ~0U },
 };
 

@@ -74,6 +74,11 @@ void frame_ipv4(struct frame *frame, int options_len)
 	frame->type_at = start + 9;
 }
 
+void frame_options(struct frame *frame, int at, const void *options, int len)
+{
+	memcpy(frame->bytes + at + IPV4_LEN, options, len);
+}
+
 void frame_ipv6(struct frame *frame)
 {
 	int start = frame->len;

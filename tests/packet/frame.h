@@ -25,6 +25,8 @@ struct frame {
 void frame_ethernet(struct frame *frame);
 void frame_vlan(struct frame *frame, unsigned int tpid);
 void frame_ipv4(struct frame *frame, int options_len);
+/* The bytes in the place of the options of the header at `at`, which has room for them. */
+void frame_options(struct frame *frame, int at, const void *options, int len);
 void frame_ipv6(struct frame *frame);
 /* An IPv6 extension header of len bytes; 51 counts its length in 4 bytes, the others in 8. */
 void frame_ext(struct frame *frame, __u8 protocol, int len);

@@ -62,13 +62,19 @@ static void expect(const struct frame *frame, int verdict, enum sc_reason reason
 	bench_expect(BENCH_STEER, frame->bytes, frame->len, verdict, reason);
 }
 
-static void expect_drop(const struct frame *frame, enum sc_reason reason)
+/* By these modules; off, it goes the way it went before there were any. */
+static void expect_drop_by(__u32 modules, const struct frame *frame, enum sc_reason reason)
 {
+	bench_set_modules(modules);
 	expect(frame, XDP_DROP, reason);
-	/* Off, it goes the way it went before there were modules. */
 	bench_set_modules(0);
 	assert_int_not_equal(bench_run(BENCH_STEER, frame->bytes, frame->len), XDP_DROP);
 	bench_set_modules(ALL);
+}
+
+static void expect_drop(const struct frame *frame, enum sc_reason reason)
+{
+	expect_drop_by(ALL, frame, reason);
 }
 
 static void test_valid(void **state)
@@ -245,9 +251,154 @@ static void test_lists_apply_to_all(void **state)
 	expect_drop(&frame, SC_REASON_DENIED);
 }
 
+/* Of IPv4, at the header's end: all 256 kinds in front, and behind others; lengths that cannot be. */
+static void test_ipv4_options(void **state)
+{
+	static const struct {
+		__u8 bytes[12];
+		int len; /* rounded up to words by zeros, which end the list */
+		bool drops;
+	} cases[] = {
+		{ { 1, 1, 1, 1 }, 4, false },
+		{ { 1, 7, 3, 4 }, 4, true },
+		{ { 1, 1, 1, 131, 3, 4 }, 6, true },
+		/* What is behind the end, or within another, is none. */
+		{ { 0, 7, 3, 4 }, 4, false },
+		{ { 148, 4, 7, 3 }, 4, false },
+		{ { 148, 4, 7, 3, 137, 3, 4 }, 7, true },
+		{ { 130, 11, 7, 3, 4, 7, 3, 4, 7, 3, 4, 68 }, 12, true },
+		{ { 130, 12, 7, 3, 4, 7, 3, 4, 7, 3, 4, 68 }, 12, false },
+		/* Without a length, with less than its own head, with more than there is. */
+		{ { 1, 1, 1, 148 }, 4, true },
+		{ { 148, 0, 1, 1 }, 4, true },
+		{ { 148, 1, 1, 1 }, 4, true },
+		{ { 148, 2, 1, 1 }, 4, false },
+		{ { 148, 5, 1, 1 }, 4, true },
+		{ { 1, 148, 255, 1 }, 4, true },
+	};
+	struct frame frame;
+	bool drops;
+	size_t i;
+	int kind;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		put(&frame, SC_STEER_IPV4, TCP, (cases[i].len + 3) / 4 * 4);
+		frame_options(&frame, IP_AT, cases[i].bytes, (cases[i].len + 3) / 4 * 4);
+		frame_seal(&frame, IP_AT);
+		bench_set_modules(SC_MODULE_OPTIONS);
+		if (cases[i].drops)
+			expect_drop_by(SC_MODULE_OPTIONS, &frame, SC_REASON_REFUSED_OPTION);
+		else
+			expect(&frame, XDP_REDIRECT, SC_REASON_STEERED);
+	}
+	for (kind = 0; kind < 256; kind++) {
+		const __u8 options[40] = { kind, 39, [39] = 1 };
+
+		drops = kind == 7 || kind == 68 || kind == 131 || kind == 137;
+		put(&frame, SC_STEER_IPV4, UDP, sizeof(options));
+		frame_options(&frame, IP_AT, options, sizeof(options));
+		/* One that takes a byte has no length: what stands there would be the next one. */
+		frame.bytes[IP_AT + IPV4_LEN + 1] = kind == 1 ? 0 : 39;
+		frame_seal(&frame, IP_AT);
+		bench_set_modules(SC_MODULE_OPTIONS);
+		if (drops)
+			expect_drop_by(SC_MODULE_OPTIONS, &frame, SC_REASON_REFUSED_OPTION);
+		else
+			expect(&frame, XDP_REDIRECT, SC_REASON_STEERED);
+	}
+}
+
+/* A routing header is judged by its type, wherever it stands among the others; what looks like one is none. */
+static void test_ipv6_routing(void **state)
+{
+	enum { ROUTING = 43, DEST_OPTIONS = 60, AUTH = 51, MOST = 6 };
+	struct frame frame;
+	int type, before, i;
+
+	(void)state;
+	for (before = 0; before < MOST; before++) {
+		for (type = 0; type < 256; type += type < 5 ? 1 : 50) {
+			frame_ethernet(&frame);
+			frame_ipv6(&frame);
+			for (i = 0; i < before; i++)
+				frame_ext(&frame, i % 2 ? AUTH : DEST_OPTIONS, i % 2 ? 20 : 24);
+			/* The same byte of another header says nothing. */
+			frame.bytes[ETHERNET_LEN + IPV6_LEN + 2] = 0;
+			frame_ext(&frame, ROUTING, 24);
+			frame.bytes[frame.len - 24 + 2] = type;
+			frame_tcp(&frame, 40000, PORT);
+			frame_seal(&frame, IP_AT);
+			bench_set_modules(SC_MODULE_OPTIONS);
+			if (type)
+				expect(&frame, XDP_REDIRECT, SC_REASON_STEERED);
+			else
+				expect_drop_by(SC_MODULE_OPTIONS, &frame, SC_REASON_REFUSED_OPTION);
+		}
+	}
+	/* In front of more headers than are looked behind, and of a fragment header. */
+	for (i = 0; i < 2; i++) {
+		frame_ethernet(&frame);
+		frame_ipv6(&frame);
+		frame_ext(&frame, ROUTING, 8);
+		frame.bytes[ETHERNET_LEN + IPV6_LEN + 2] = 0;
+		for (before = 1; before <= MOST; before++)
+			frame_ext(&frame, i ? 44 : DEST_OPTIONS, 8);
+		frame_tcp(&frame, 40000, PORT);
+		frame_seal(&frame, IP_AT);
+		expect_drop_by(SC_MODULE_OPTIONS, &frame, SC_REASON_REFUSED_OPTION);
+	}
+}
+
+/* Of options and fragments: whatever is inside, and in what order reasons go. */
+static void test_refused(void **state)
+{
+	static const __u8 route[4] = { 131, 3, 4 }, any[16];
+	struct frame frame;
+
+	(void)state;
+	put(&frame, SC_STEER_IPV4, UDP, 4);
+	frame_options(&frame, IP_AT, route, sizeof(route));
+	frame.bytes[IP_AT + 9] = 1;
+	frame_seal(&frame, IP_AT);
+	expect_drop_by(SC_MODULE_OPTIONS, &frame, SC_REASON_REFUSED_OPTION);
+	expect(&frame, XDP_PASS, SC_REASON_NOT_TRANSPORT);
+	/* A damaged header says nothing of options that one could rely on. */
+	frame.bytes[IP_AT + 10] ^= 1;
+	expect_drop_by(ALL | SC_MODULE_OPTIONS, &frame, SC_REASON_BAD_CHECKSUM);
+	/* First, middle and last fragment, of a service or not. */
+	put(&frame, SC_STEER_IPV4, UDP, 0);
+	frame.bytes[IP_AT + 6] = 0x20;
+	frame_seal(&frame, IP_AT);
+	expect_drop_by(SC_MODULE_FRAGMENTS, &frame, SC_REASON_REFUSED_FRAGMENT);
+	frame.bytes[IP_AT + 7] = 1;
+	frame_seal(&frame, IP_AT);
+	expect_drop_by(SC_MODULE_FRAGMENTS, &frame, SC_REASON_REFUSED_FRAGMENT);
+	frame.bytes[IP_AT + 6] = 0;
+	frame_seal(&frame, IP_AT);
+	expect_drop_by(ALL | SC_MODULE_FRAGMENTS, &frame, SC_REASON_REFUSED_FRAGMENT);
+	expect(&frame, XDP_PASS, SC_REASON_FRAGMENT);
+	/* On the deny list or not: it is dropped before anybody looks. */
+	bench_add_prefix(SC_LIST_DENY, SC_STEER_IPV4, any, 0);
+	expect(&frame, XDP_DROP, SC_REASON_DENIED);
+	expect_drop_by(ALL | SC_MODULE_FRAGMENTS, &frame, SC_REASON_REFUSED_FRAGMENT);
+	frame_ethernet(&frame);
+	frame_ipv6(&frame);
+	frame_ext(&frame, 44, 8);
+	frame_udp(&frame, 40000, PORT);
+	frame_seal(&frame, IP_AT);
+	expect_drop_by(SC_MODULE_FRAGMENTS, &frame, SC_REASON_REFUSED_FRAGMENT);
+	/* Whole packets are none. */
+	put(&frame, SC_STEER_IPV6, TCP, 0);
+	bench_set_modules(SC_MODULE_FRAGMENTS | SC_MODULE_OPTIONS);
+	expect(&frame, XDP_REDIRECT, SC_REASON_STEERED);
+	put(&frame, SC_STEER_IPV4, TCP, 0);
+	expect(&frame, XDP_REDIRECT, SC_REASON_STEERED);
+}
+
 static void test_never_drop(void **state)
 {
-	const __u8 any[16] = { 0 };
+	const __u8 any[16] = { 0 }, route[4] = { 131, 3, 4 };
 	struct frame frame;
 
 	(void)state;
@@ -261,6 +412,16 @@ static void test_never_drop(void **state)
 	/* A service as well. */
 	bench_add_service(SC_STEER_IPV4, TCP, PORT, NULL, 0);
 	expect(&frame, XDP_REDIRECT, SC_REASON_STEERED);
+	/* Options do not hide the port, a fragment does. */
+	bench_set_modules(ALL | SC_MODULE_OPTIONS | SC_MODULE_FRAGMENTS);
+	put(&frame, SC_STEER_IPV4, TCP, 4);
+	frame_options(&frame, IP_AT, route, sizeof(route));
+	frame_seal(&frame, IP_AT);
+	expect(&frame, XDP_REDIRECT, SC_REASON_STEERED);
+	frame.bytes[IP_AT + 6] = 0x20;
+	frame_seal(&frame, IP_AT);
+	expect(&frame, XDP_DROP, SC_REASON_REFUSED_OPTION);
+	bench_set_modules(ALL);
 	/* The same number in UDP is another port. */
 	put(&frame, SC_STEER_IPV4, UDP, 0);
 	expect(&frame, XDP_DROP, SC_REASON_DENIED);
@@ -270,10 +431,17 @@ static void test_never_drop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_valid, setup),	cmocka_unit_test_setup(test_truncated, setup),
-		cmocka_unit_test_setup(test_ipv4_bits, setup),	cmocka_unit_test_setup(test_lengths, setup),
-		cmocka_unit_test_setup(test_tcp_flags, setup),	cmocka_unit_test_setup(test_land, setup),
-		cmocka_unit_test_setup(test_lists, setup),	cmocka_unit_test_setup(test_lists_apply_to_all, setup),
+		cmocka_unit_test_setup(test_valid, setup),
+		cmocka_unit_test_setup(test_truncated, setup),
+		cmocka_unit_test_setup(test_ipv4_bits, setup),
+		cmocka_unit_test_setup(test_lengths, setup),
+		cmocka_unit_test_setup(test_tcp_flags, setup),
+		cmocka_unit_test_setup(test_land, setup),
+		cmocka_unit_test_setup(test_lists, setup),
+		cmocka_unit_test_setup(test_lists_apply_to_all, setup),
+		cmocka_unit_test_setup(test_ipv4_options, setup),
+		cmocka_unit_test_setup(test_ipv6_routing, setup),
+		cmocka_unit_test_setup(test_refused, setup),
 		cmocka_unit_test_setup(test_never_drop, setup),
 	};
 	int failed;

@@ -20,7 +20,7 @@ enum {
 	SKIP = 77,
 	SYN = 0x02,
 	ALL = SC_MODULE_VALIDITY | SC_MODULE_LISTS | SC_MODULE_COOKIES | SC_MODULE_LIMITS | SC_MODULE_HOSTS |
-	      SC_MODULE_SAMPLES | SC_MODULE_SOCKETS,
+	      SC_MODULE_SAMPLES | SC_MODULE_SOCKETS | SC_MODULE_OPTIONS | SC_MODULE_FRAGMENTS,
 };
 
 static const __u8 families[] = { SC_STEER_IPV4, SC_STEER_IPV6 };
@@ -58,6 +58,8 @@ static int setup(void **state)
 
 static void put(struct frame *frame, __u8 family, __u8 protocol, int tags, bool long_ip)
 {
+	/* Router alert; and the end, behind which there is a source route, should a bit of that change. */
+	static const __u8 options[8] = { 148, 4, 0, 0, 0, 131, 3, 4 };
 	int at = ETHERNET_LEN + tags * VLAN_LEN;
 
 	frame_ethernet(frame);
@@ -67,6 +69,8 @@ static void put(struct frame *frame, __u8 family, __u8 protocol, int tags, bool 
 		frame_ipv4(frame, long_ip ? 8 : 0);
 	else
 		frame_ipv6(frame);
+	if (family == SC_STEER_IPV4 && long_ip)
+		frame_options(frame, at, options, sizeof(options));
 	if (family == SC_STEER_IPV6 && long_ip)
 		frame_ext(frame, 60, 8);
 	if (protocol == TCP)

@@ -26,6 +26,7 @@ static const char good[] = "# eth1\n"
 			   "service    = tcp/80 # web\n"
 			   "service    = udp/[fd00::1]:53\n"
 			   "validity   = on\n"
+			   "options    = drop\n"
 			   "irq = off\n"
 			   "busy-poll = on\n"
 			   "limit = tcp/80,per-source,1000/s,burst=20\n"
@@ -104,7 +105,9 @@ static void test_good(void **unused)
 	assert_int_equal(settings.plan.mode, SC_MODE_SKB);
 	assert_int_equal(settings.plan.spec_cnt, 2);
 	assert_int_equal(settings.plan.spared_cnt, 1);
-	assert_int_equal(settings.plan.validity, SC_WISH_ON);
+	assert_int_equal(settings.plan.filters[SC_FILTER_VALIDITY], SC_WISH_ON);
+	assert_int_equal(settings.plan.filters[SC_FILTER_OPTIONS], SC_WISH_ON);
+	assert_int_equal(settings.plan.filters[SC_FILTER_FRAGMENTS], SC_WISH_OFF);
 	assert_int_equal(settings.plan.irq, SC_WISH_OFF);
 	assert_int_equal(settings.plan.busy_poll, SC_WISH_ON);
 	assert_true(settings.plan.is_whole && settings.no_fifo);
