@@ -273,26 +273,30 @@ static int segment_fail(const struct sc_ctl_msg *msg, int err)
 static int direct_segment_del(struct sc_segment *segment)
 {
 	struct sc_ctl_msg msg = { .type = SC_CTL_SEGMENT_DEL, .slot = segment->slot };
-	int err = sc_group_call(segment->session->group, &msg, -1, NULL, NULL);
+	int err = sc_group_call(segment->group, &msg, -1, NULL, NULL);
 
+	if (err == -EOWNERDEAD)
+		return 0;
 	return err || msg.status ? segment_fail(&msg, err) : 0;
 }
 
-static int direct_segment_add(struct sc_segment *segment)
+static int direct_segment_add(struct sc_session *session, struct sc_segment *segment, char **ret_mem)
 {
 	struct sc_ctl_msg msg = { .type = SC_CTL_SEGMENT_ADD, .slot = segment->slot, .mem_len = segment->len };
 	unsigned int fd_cnt = 1;
-	int memfd, map_err = 0, err = sc_group_call(segment->session->group, &msg, -1, &memfd, &fd_cnt);
+	char *mem = NULL;
+	int memfd, map_err = 0, err = sc_group_call(session->group, &msg, -1, &memfd, &fd_cnt);
 
 	if (!err && !msg.status && !fd_cnt)
 		err = -EPROTO;
 	if (!err && !msg.status)
-		segment->mem = sc_channel_map_segment(memfd, segment->len, &map_err);
+		mem = sc_channel_map_segment(memfd, segment->len, &map_err);
 	if (fd_cnt)
 		(void)close(memfd);
-	if (segment->mem) {
+	if (mem) {
+		*ret_mem = mem;
 		segment->base = msg.mem_base;
-		segment->registered = msg.lane_cnt;
+		__atomic_store_n(&segment->registered, msg.lane_cnt ? UINT32_MAX : 0, __ATOMIC_RELAXED);
 		return 0;
 	}
 	if (err || msg.status)

@@ -31,6 +31,7 @@ static void in_child(void)
 	for (struct sc_session *session = first; session; session = session->fork_next) {
 		session->lost = -ESTALE;
 		session->lost_told = true;
+		session->group->stale = true;
 	}
 	(void)pthread_mutex_unlock(&lock);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A group: the sessions opened together, one per thread, and what they have in common. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "control.h"
 #include "group.h"
@@ -8,14 +9,17 @@
 
 struct group *sc_group_create(unsigned int session_cnt)
 {
-	struct group *group = calloc(1, sizeof(*group));
+	struct group *group = aligned_alloc(_Alignof(struct group), sizeof(*group));
 
 	if (!group)
 		return NULL;
+	memset(group, 0, sizeof(*group));
 	group->session_cnt = session_cnt;
 	group->refs = session_cnt;
 	group->control = -1;
 	(void)pthread_mutex_init(&group->control_lock, NULL);
+	(void)pthread_mutex_init(&group->segments_lock, NULL);
+	sc_segments_init(group);
 	return group;
 }
 
@@ -23,6 +27,7 @@ void sc_group_free(struct group *group)
 {
 	for (unsigned int i = 0; i < group->session_cnt; i++)
 		sc_parcels_free(sc_mailbox_take(&group->mailboxes[i]));
+	(void)pthread_mutex_destroy(&group->segments_lock);
 	(void)pthread_mutex_destroy(&group->control_lock);
 	free(group);
 }
@@ -46,24 +51,4 @@ int sc_group_call(struct group *group, struct sc_ctl_msg *msg, int fd, int *fds,
 	err = sc_control_call(group->control, msg, fd, fds, fd_cnt);
 	(void)pthread_mutex_unlock(&group->control_lock);
 	return err;
-}
-
-unsigned int sc_group_slot_get(struct group *group)
-{
-	_Static_assert(SC_SEGMENTS_MAX == 64, "a bit for each");
-	uint64_t used = __atomic_load_n(&group->segment_slots, __ATOMIC_RELAXED);
-	unsigned int slot;
-
-	do {
-		if (!~used)
-			return SC_SEGMENTS_MAX;
-		slot = (unsigned int)__builtin_ctzll(~used);
-	} while (!__atomic_compare_exchange_n(&group->segment_slots, &used, used | 1ULL << slot, false,
-					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-	return slot;
-}
-
-void sc_group_slot_put(struct group *group, unsigned int slot)
-{
-	(void)__atomic_and_fetch(&group->segment_slots, ~(1ULL << slot), __ATOMIC_RELAXED);
 }

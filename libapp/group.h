@@ -11,6 +11,9 @@
 #include <sidecore/abi.h>
 
 #include "mailbox.h"
+#include "segment.h"
+
+struct engine_ops;
 
 struct group {
 	unsigned int session_cnt;
@@ -20,7 +23,13 @@ struct group {
 	struct mailbox mailboxes[SC_LANES_MAX]; /* of each session, by the number of its lane */
 	int control; /* direct: socket to the engine */
 	pthread_mutex_t control_lock; /* a question and its answer belong together */
-	uint64_t segment_slots; /* atomic: those in use */
+	const struct engine_ops *ops; /* of all its sessions */
+	bool stale; /* a parent's: see fork.c */
+	pthread_mutex_t segments_lock; /* for who adds a segment or takes one away; never for who sends */
+	unsigned int segments_version; /* atomic: changes with each, for rings that register them on their own */
+	unsigned int segment_end; /* atomic: none was ever in a place beyond */
+	struct sc_segment segments[SC_SEGMENTS_MAX];
+	struct segment_uses uses[SC_LANES_MAX]; /* of each session */
 };
 
 /* Of session_cnt sessions, each of which has a reference. NULL: no memory. */
@@ -35,9 +44,5 @@ bool sc_group_put(struct group *group);
 
 /* sc_control_call, by one thread at a time. */
 int sc_group_call(struct group *group, struct sc_ctl_msg *msg, int fd, int *fds, unsigned int *fd_cnt);
-
-/* A place for a segment that no session of the group has. SC_SEGMENTS_MAX: there is none. */
-unsigned int sc_group_slot_get(struct group *group);
-void sc_group_slot_put(struct group *group, unsigned int slot);
 
 #endif

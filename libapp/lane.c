@@ -129,7 +129,7 @@ void sc_lane_send_put(struct lane *lane, struct send *send)
 	if (send->file)
 		sc_file_send_put(send);
 	while (send->segment_cnt)
-		lane->session->segments[send->segment[--send->segment_cnt]]->pieces--;
+		sc_segment_put(lane->session, send->segment[--send->segment_cnt]);
 	send->next = lane->send_free;
 	lane->send_free = send;
 }

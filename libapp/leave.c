@@ -50,7 +50,7 @@ void sc_session_leave(struct sc_session *session)
 		bool files_gone = sc_files_close(session);
 
 		if (listeners_gone && conns_gone && files_gone && !lane->parcels && !sc_mailbox_expects(box)) {
-			sc_segments_leave(session);
+			sc_segments_leave(session); /* what was not told any more, too */
 			return;
 		}
 		sc_handover_mail(lane);

@@ -287,30 +287,80 @@ static bool may_register(const struct lane *lane, size_t len)
 	return !lane->descriptors && !getrlimit(RLIMIT_MEMLOCK, &limit) && len <= limit.rlim_cur;
 }
 
-/* That the memory may not be pinned is no reason not to send from it. */
-static int local_segment_add(struct sc_segment *segment)
+static int buffer_set(struct lane *lane, const struct sc_segment *segment, char *mem)
 {
-	struct lane *lane = &segment->session->lanes[0];
-	struct iovec iov = { .iov_len = segment->len };
+	struct iovec iov = { .iov_base = mem, .iov_len = mem ? segment->len : 0 };
 
-	segment->mem = mmap(NULL, segment->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (segment->mem == MAP_FAILED)
+	return io_uring_register_buffers_update_tag(&lane->ring, segment->slot, &iov, NULL, 1) == 1 ? 0 : -EIO;
+}
+
+static void buffer_drop(struct lane *lane, struct sc_segment *segment)
+{
+	uint32_t bit = 1U << lane->number;
+
+	if (segment->stale & bit)
+		(void)buffer_set(lane, segment, NULL);
+	segment->stale &= ~bit;
+}
+
+/* That the memory may not be pinned is no reason not to send from it. */
+static void buffer_try(struct lane *lane, struct sc_segment *segment, char *mem)
+{
+	uint32_t bit = 1U << lane->number;
+
+	if (segment->tried & bit)
+		return;
+	segment->tried |= bit;
+	if (may_register(lane, segment->len) && !buffer_set(lane, segment, mem))
+		(void)__atomic_or_fetch(&segment->registered, bit, __ATOMIC_RELAXED);
+}
+
+/* Only the session's thread may register with its ring. The group's segments are locked. */
+static void segments_sync(struct sc_session *session)
+{
+	struct group *group = session->group;
+
+	for (unsigned int slot = 0; slot < group->segment_end; slot++) {
+		struct sc_segment *segment = &group->segments[slot];
+
+		buffer_drop(&session->lanes[0], segment);
+		if (segment->used)
+			buffer_try(&session->lanes[0], segment, segment->mem);
+	}
+	session->segments_seen = group->segments_version;
+}
+
+/* If another session is at them just now, later. */
+static void segments_look(struct sc_session *session)
+{
+	struct group *group = session->group;
+
+	if (session->segments_seen == __atomic_load_n(&group->segments_version, __ATOMIC_RELAXED) ||
+	    pthread_mutex_trylock(&group->segments_lock))
+		return;
+	segments_sync(session);
+	(void)pthread_mutex_unlock(&group->segments_lock);
+}
+
+static int local_segment_add(struct sc_session *session, struct sc_segment *segment, char **ret_mem)
+{
+	char *mem;
+
+	segments_sync(session); /* what is pinned for nothing does not count against this one */
+	mem = mmap(NULL, segment->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (mem == MAP_FAILED)
 		return sc_reason_set(-ENOMEM, "segment of %zu bytes: out of memory", segment->len);
-	segment->base = (uint64_t)(uintptr_t)segment->mem;
-	iov.iov_base = segment->mem;
-	if (may_register(lane, segment->len))
-		segment->registered = io_uring_register_buffers_update_tag(&lane->ring, segment->slot, &iov, NULL, 1) ==
-				      1;
+	segment->base = (uint64_t)(uintptr_t)mem;
+	buffer_try(&session->lanes[0], segment, mem);
+	session->segments_seen = __atomic_add_fetch(&session->group->segments_version, 1, __ATOMIC_RELAXED);
+	*ret_mem = mem;
 	return 0;
 }
 
 static int local_segment_del(struct sc_segment *segment)
 {
-	struct iovec none = { 0 };
-
-	if (segment->registered)
-		(void)io_uring_register_buffers_update_tag(&segment->session->lanes[0].ring, segment->slot, &none, NULL,
-							   1);
+	segment->stale |= segment->registered;
+	(void)__atomic_add_fetch(&segment->group->segments_version, 1, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -342,6 +392,7 @@ static int local_submit(struct sc_session *session)
 
 	if (ret)
 		return ret;
+	segments_look(session);
 	(void)io_uring_cq_eventfd_toggle(ring, false);
 	flags = flags_look(session);
 	if (!io_uring_sq_ready(ring) && !(flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
@@ -398,6 +449,7 @@ static int local_wait(struct sc_session *session, int timeout_ms)
 
 	if (ret)
 		return ret;
+	segments_look(session);
 	(void)flags_look(session);
 	session->counters.sleeps++;
 	ret = io_uring_submit_and_wait_timeout(&session->lanes[0].ring, &cqe, 1, timeout_ms < 0 ? NULL : &ts, NULL);

@@ -212,21 +212,24 @@ int sc_send_allowed(const struct sc_conn *conn)
 	return 0;
 }
 
-/* Stores the pieces in the engine's addresses, and the segments that they lie in, SEGMENT_NONE for none. */
+/* Stores the pieces in the engine's addresses, and the segments that they lie in: those stay until the send is put back. */
 static int pieces_take(struct sc_session *session, struct send *send, const struct iovec *iov, unsigned int cnt)
 {
 	size_t len = 0;
 
 	for (unsigned int i = 0; i < cnt; i++) {
 		uint64_t addr;
+		uint8_t slot;
 
 		if (!iov[i].iov_len || iov[i].iov_len > SC_ARENA_LEN_MAX - len)
 			return sc_refuse(-EINVAL,
 					 "send: a piece of no bytes, or more than 1 GiB in all: send less at a time");
-		if (!sc_segment_find(session, iov[i].iov_base, iov[i].iov_len, &addr, &send->segment[i]))
+		if (!sc_segment_get(session, iov[i].iov_base, iov[i].iov_len, &addr, &slot))
 			return sc_refuse(
 				-EFAULT,
-				"send: not memory of this session: send from sc_alloc, a segment or a received buffer");
+				"send: not memory of this session or its group: send from sc_alloc, a segment or a received buffer");
+		if (slot != SEGMENT_NONE)
+			send->segment[send->segment_cnt++] = slot;
 		send->piece[i] = (struct iovec){ (void *)(uintptr_t)addr, iov[i].iov_len };
 		len += iov[i].iov_len;
 	}
@@ -235,17 +238,6 @@ static int pieces_take(struct sc_session *session, struct send *send, const stru
 	send->piece_cnt = (uint8_t)cnt;
 	send->single = cnt == 1;
 	return 0;
-}
-
-/* Keeps those that are some. */
-static void segments_get(struct sc_session *session, struct send *send)
-{
-	for (unsigned int i = 0; i < send->piece_cnt; i++) {
-		if (send->segment[i] == SEGMENT_NONE)
-			continue;
-		session->segments[send->segment[i]]->pieces++;
-		send->segment[send->segment_cnt++] = send->segment[i];
-	}
 }
 
 void sc_send_add(struct sc_conn *conn, struct send *send)
@@ -286,10 +278,21 @@ struct send *sc_send_get(struct sc_conn *conn, size_t len, uint64_t tag)
 	return send;
 }
 
+/* There are too many; but if anything is wrong with this one, that is said. */
+static int not_taken(struct sc_session *session, const struct iovec *iov, unsigned int cnt)
+{
+	struct send none = { 0 };
+	int err = pieces_take(session, &none, iov, cnt);
+
+	while (none.segment_cnt)
+		sc_segment_put(session, none.segment[--none.segment_cnt]);
+	return err ? err : -ENOMEM;
+}
+
 int sc_send_new(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, uint64_t tag, struct send **ret_send)
 {
 	struct lane *lane = conn->lane;
-	struct send *send, spare;
+	struct send *send;
 	int err = sc_send_allowed(conn);
 
 	if (err)
@@ -297,14 +300,13 @@ int sc_send_new(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt,
 	if (cnt > SEND_PIECES || (!cnt && !conn->datagram))
 		return sc_refuse(-EINVAL, "send: not 1 to 4 pieces: send more of them by a second call");
 	send = sc_send_get(conn, 0, tag);
-	err = pieces_take(lane->session, send ? send : &spare, iov, cnt); /* what is wrong is said even then */
 	if (!send)
-		return err ? err : -ENOMEM;
+		return not_taken(lane->session, iov, cnt);
+	err = pieces_take(lane->session, send, iov, cnt);
 	if (err) {
 		sc_lane_send_put(lane, send);
 		return err;
 	}
-	segments_get(lane->session, send);
 	*ret_send = send;
 	return 0;
 }

@@ -158,6 +158,7 @@ static int engine_open(struct sc_session *const *sessions, const struct engine_o
 
 	if (err)
 		return err;
+	group->ops = ops;
 	for (unsigned int i = 0; i < group->session_cnt && !err; i++) {
 		sessions[i]->ops = ops;
 		err = lanes_init(sessions[i], set);
@@ -210,6 +211,7 @@ static int sessions_open(const struct settings *set, struct sc_session **session
 			break;
 		}
 		sessions[i]->group = group;
+		sessions[i]->uses = &group->uses[i];
 		sessions[i]->spin_us = set->spin_us;
 		sessions[i]->spin_now_us = set->spin_us;
 	}
@@ -280,7 +282,6 @@ void sc_close_session(struct sc_session *session)
 	if (!sc_group_is_last(group))
 		sc_session_leave(session);
 	session->ops->close(session);
-	sc_segments_exit(session);
 	sc_files_exit(session, false);
 	lanes_exit(session);
 	sc_store_exit(&session->store);
@@ -288,6 +289,7 @@ void sc_close_session(struct sc_session *session)
 	free(session->lanes);
 	if (sc_group_put(group)) {
 		session->ops->end(group, stale);
+		sc_segments_exit(group);
 		sc_group_free(group);
 	}
 	free(session);
@@ -542,6 +544,21 @@ const char *sc_engine_name(enum sc_engine engine)
 	return "unknown";
 }
 
+static void segments_count(const struct sc_session *session, struct sc_info *info)
+{
+	const struct group *group = session->group;
+	uint32_t lane = 1U << session->lanes[0].number; /* a session of several has all in each or in none */
+
+	for (unsigned int slot = 0; slot < __atomic_load_n(&group->segment_end, __ATOMIC_RELAXED); slot++) {
+		const struct sc_segment *segment = &group->segments[slot];
+
+		if (__atomic_load_n(&segment->state, __ATOMIC_ACQUIRE) == SEGMENT_CLOSED)
+			continue;
+		info->segments++;
+		info->segments_registered += !!(__atomic_load_n(&segment->registered, __ATOMIC_RELAXED) & lane);
+	}
+}
+
 int sc_info(const struct sc_session *session, struct sc_info *ret_info)
 {
 	struct sc_info info = { .size = ret_info->size, .engine = session->ops->id, .lanes = session->lane_cnt };
@@ -552,12 +569,7 @@ int sc_info(const struct sc_session *session, struct sc_info *ret_info)
 		return sc_refuse(-EINVAL, "info: size is none this libapp knows: set it to sizeof(struct sc_info)");
 	for (unsigned int i = 0; i < session->lane_cnt; i++)
 		info.cpus[i] = session->lanes[i].cpu;
-	for (unsigned int slot = 0; slot < session->segment_end; slot++) {
-		if (!session->segments[slot])
-			continue;
-		info.segments++;
-		info.segments_registered += session->segments[slot]->registered;
-	}
+	segments_count(session, &info);
 	info.counters = session->counters;
 	memcpy(info.fallback_reason, session->fallback_reason, sizeof(info.fallback_reason));
 	memcpy(ret_info, &info, info.size);

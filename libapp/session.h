@@ -11,7 +11,6 @@
 #include "group.h"
 #include "job.h"
 #include "lane.h"
-#include "segment.h"
 #include "store.h"
 
 enum { LISTENERS_MAX = SC_SLOT_FILES - SC_SLOT_LISTENERS };
@@ -42,8 +41,11 @@ struct engine_ops {
 	 * consumer's own. Returns what requests call it, or -errno.
 	 */
 	int (*file_add)(struct lane *lane, unsigned int slot, int fd);
-	/* Fills mem, base, registered of a segment with slot and len. 0, or -errno with a reason. */
-	int (*segment_add)(struct sc_segment *segment);
+	/*
+	 * Maps a segment with slot and len, and fills base and registered. Under the lock of segments, as segment_del.
+	 * 0, or -errno with a reason.
+	 */
+	int (*segment_add)(struct sc_session *session, struct sc_segment *segment, char **ret_mem);
 	/* No request uses it any more: the engine forgets it. The mapping stays. 0, or -errno with a reason. */
 	int (*segment_del)(struct sc_segment *segment);
 	/*
@@ -100,8 +102,8 @@ struct sc_session {
 	void *arena_mem;
 	size_t arena_len; /* scratch of all lanes at its end */
 	struct arena arena;
-	struct sc_segment *segments[SC_SEGMENTS_MAX];
-	unsigned int segment_end; /* all beyond are NULL */
+	struct segment_uses *uses; /* in the group */
+	unsigned int segments_seen; /* local: the version of the group's segments that the ring knows */
 
 	int fd; /* what sc_fd hands out */
 	int64_t quiet_ms; /* direct: since when there were no completions, 0: there were some */

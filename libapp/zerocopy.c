@@ -48,9 +48,13 @@ static void learn(struct sc_conn *conn, bool copied)
 
 static const struct sc_segment *registered_segment(const struct sc_conn *conn, const struct send *send)
 {
-	const struct sc_segment *segment = send->segment_cnt ? conn->lane->session->segments[send->segment[0]] : NULL;
+	const struct lane *lane = conn->lane;
+	const struct sc_segment *segment;
 
-	return segment && segment->registered ? segment : NULL;
+	if (!send->segment_cnt)
+		return NULL;
+	segment = &lane->session->group->segments[send->segment[0]];
+	return __atomic_load_n(&segment->registered, __ATOMIC_RELAXED) & 1U << lane->number ? segment : NULL;
 }
 
 static bool worth_it(struct sc_conn *conn, const struct send *send, bool registered)

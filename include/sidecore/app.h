@@ -104,19 +104,20 @@ void *sc_alloc(struct sc_session *session, size_t len);
 void sc_free(struct sc_session *session, void *mem);
 
 /*
- * Adds a segment of len bytes, rounded up to pages, to the session: zeros that any send may take its bytes from, as from the
- * arena. It is pinned as a registered buffer in every lane, which makes zero copy cheaper, if the limit on locked memory
- * (RLIMIT_MEMLOCK; --memlock of the service) and the kernel (6.13) allow; sc_info tells. At most 64 segments of 1 GiB each,
- * 4 GiB in all; of sessions opened together these bounds are in common, but each sends from its own segments only. The memory goes
- * with the session. May block up to 5 s for the service.
+ * Adds a segment of len bytes, rounded up to pages, to the session, or to all that were opened together with it: zeros that any of
+ * their sends may take its bytes from, as from the arena. It is pinned as a registered buffer in every lane, which makes zero
+ * copy cheaper, if the limit on locked memory (RLIMIT_MEMLOCK; --memlock of the service) and the kernel (6.13) allow; sc_info
+ * tells. At most 64 segments of 1 GiB each, 4 GiB in all. The memory goes with the last of these sessions. May block up to 5 s for
+ * the service.
  *
  * -EINVAL len out of bounds; -ENOSPC too many segments; -ENOMEM; -EOWNERDEAD the engine is gone; -ETIMEDOUT.
  */
 int sc_register_mem(struct sc_session *session, size_t len, struct sc_segment **ret_segment);
 
 /*
- * Takes the segment away again: its memory is unmapped. NULL is fine. -EBUSY: sends from it have not been told of by
- * SC_EVENT_SENT, nothing has changed. May block as sc_register_mem.
+ * Takes the segment away again: its memory is unmapped. By any thread, while others send: a send from it is taken before, which
+ * means -EBUSY here, or refused with -EFAULT. NULL is fine. -EBUSY: sends from it have not been told of by SC_EVENT_SENT, nothing has
+ * changed. May block as sc_register_mem.
  */
 int sc_deregister_mem(struct sc_segment *segment);
 
@@ -270,7 +271,7 @@ void sc_release(struct sc_conn *conn, void *data);
 /*
  * Sends len bytes from the arena, a segment, or a received buffer not yet released. The memory must not change until
  * SC_EVENT_SENT with the tag. Sends of one connection go out in order and complete in order; partial sends do not
- * surface. -EFAULT not memory of this session; -EINVAL len is 0; -ENOMEM; -EPIPE after sc_close, sc_shutdown or a send
+ * surface. -EFAULT not memory of this session or its group; -EINVAL len is 0; -ENOMEM; -EPIPE after sc_close, sc_shutdown or a send
  * that failed; -EOWNERDEAD the engine is gone.
  */
 int sc_send(struct sc_conn *conn, const void *data, size_t len, uint64_t tag);

@@ -49,7 +49,7 @@ static void must_refuse(uint16_t port)
 }
 
 /* Every call on the parent's session; 0 or the line that failed. */
-static int refused(struct server *server, char *mem)
+static int refused(struct server *server, char *mem, struct sc_segment *registered)
 {
 	struct sc_info info = { .size = sizeof(info) };
 	struct sc_connect_options connect = SC_CONNECT_OPTIONS_INIT;
@@ -71,6 +71,7 @@ static int refused(struct server *server, char *mem)
 	PEER_CHECK(sc_listener_set_limit(server->listener, 5) == -ESTALE);
 	PEER_CHECK(!sc_alloc(server->session, 100));
 	PEER_CHECK(sc_register_mem(server->session, 4096, &segment) == -ESTALE);
+	PEER_CHECK(sc_deregister_mem(registered) == -ESTALE);
 	PEER_CHECK(sc_send(server->held_conn, mem, 1, 0) == -ESTALE);
 	PEER_CHECK(sc_shutdown(server->held_conn) == -ESTALE);
 	PEER_CHECK(sc_conn_set_priority(server->held_conn, SC_PRIORITY_HIGH) == -ESTALE);
@@ -118,9 +119,9 @@ static int serves_itself(void)
 }
 
 /* As the child's exit code: the line that failed. */
-static int child(struct server *server, char *mem)
+static int child(struct server *server, char *mem, struct sc_segment *segment)
 {
-	int line = refused(server, mem);
+	int line = refused(server, mem, segment);
 
 	if (line)
 		return line;
@@ -144,10 +145,12 @@ static void test_fork(void **state)
 	int fd, fresh;
 	uint16_t port;
 	pid_t pid;
+	struct sc_segment *segment;
 	char *mem;
 
 	(void)state;
 	server_open(&server, &options, echo);
+	assert_int_equal(sc_register_mem(server.session, 4096, &segment), 0);
 	port = sc_listener_port(server.listener);
 	fd = peer_connect(port);
 	echo_once(&server, fd);
@@ -155,13 +158,15 @@ static void test_fork(void **state)
 	assert_true(peer_send(fd, "before", 6)); /* lies in the queue, or comes there, while there are two of us */
 	pid = fork();
 	if (!pid)
-		_exit(child(&server, mem) & 0xff);
+		_exit(child(&server, mem, segment) & 0xff);
 	child_must_succeed(pid);
 	turn_until(&server, server.sent == 2);
 	assert_true(peer_recv(fd, (char[6]){ 0 }, 6));
 	echo_once(&server, fd);
 	fresh = peer_connect(port);
 	echo_once(&server, fresh);
+	memset(sc_segment_mem(segment), 1, 4096); /* what the child gave up is here still */
+	assert_int_equal(sc_deregister_mem(segment), 0);
 	sc_free(server.session, mem);
 	close(fd);
 	close(fresh);

@@ -55,9 +55,10 @@ static void ring_init(struct fake *fake)
 
 int fake_open(void **state)
 {
-	struct fake *fake = calloc(1, sizeof(*fake));
+	struct fake *fake = aligned_alloc(_Alignof(struct fake), sizeof(*fake));
 	size_t bufs = BUFS << BUF_SHIFT, scratch = CONNS * sizeof(struct send_scratch) + sizeof(struct lane_words);
 
+	memset(fake, 0, sizeof(*fake));
 	fake->session.mem_len = 4096 + bufs + ARENA + scratch;
 	fake->session.mem = aligned_alloc(4096, (fake->session.mem_len + 4095) & ~(size_t)4095);
 	memset(fake->session.mem, 0, fake->session.mem_len);
@@ -66,6 +67,7 @@ int fake_open(void **state)
 	fake->taker = (struct sc_session){ .group = &fake->group, .lanes = &fake->taker_lane, .lane_cnt = 1 };
 	fake->taker_lane = (struct lane){ .session = &fake->taker, .number = 1, .begun = true };
 	fake->session.group = &fake->group;
+	fake->session.uses = &fake->group.uses[0];
 	fake->session.ops = &fake_ops;
 	fake->session.lanes = &fake->lane;
 	fake->session.lane_cnt = 1;

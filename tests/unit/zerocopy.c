@@ -49,7 +49,7 @@ static void test_length_decides(void **state)
 {
 	struct fake *fake = *state;
 	char *mem, registered[8192];
-	struct sc_segment segment = { .mem = registered, .len = sizeof(registered), .base = 0x7000, .slot = 3 };
+	struct sc_segment *segment = &fake->group.segments[3];
 	struct sc_conn *conn = open_conn(fake, &mem);
 	const struct {
 		char *mem;
@@ -62,12 +62,14 @@ static void test_length_decides(void **state)
 		{ registered, 8192, true, IORING_OP_SEND_ZC },
 	};
 
-	fake->session.segments[3] = &segment;
-	fake->session.segment_end = 4;
+	*segment = (struct sc_segment){
+		.slot = 3, .state = SEGMENT_OPEN, .mem = registered, .len = sizeof(registered), .base = 0x7000
+	};
+	fake->group.segment_end = 4;
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct io_uring_sqe sqe;
 
-		segment.registered = cases[i].registered;
+		segment->registered = cases[i].registered;
 		assert_int_equal(sc_send(conn, cases[i].mem, cases[i].len, i), 0);
 		sqe = must_ask(fake, cases[i].opcode);
 		assert_int_equal(sqe.msg_flags, MSG_WAITALL);
@@ -81,7 +83,7 @@ static void test_length_decides(void **state)
 		answer(fake, sqe.user_data, (int)cases[i].len, 0);
 		must_tell(fake, 1, SC_EVENT_SENT, (int)cases[i].len);
 	}
-	assert_int_equal(segment.pieces, 0);
+	assert_int_equal(fake->group.uses[0].pieces[3], 0);
 }
 
 static void test_modes(void **state)
