@@ -261,6 +261,16 @@ void sc_lane_todo_add(struct sc_conn *conn)
 	lane->todo_tail = conn;
 }
 
+void sc_lane_todo_fill(struct sc_conn *conn)
+{
+	if (!sc_conn_fill(conn)) {
+		sc_lane_todo_add(conn);
+		return;
+	}
+	conn->bulk_turn = false; /* of a send that was cancelled meanwhile */
+	sc_conn_recycle(conn);
+}
+
 static void todo_fill(struct lane *lane)
 {
 	struct sc_conn *conn = lane->todo_head;
@@ -271,10 +281,7 @@ static void todo_fill(struct lane *lane)
 		struct sc_conn *next = conn->next;
 
 		conn->on_todo = false;
-		if (sc_conn_fill(conn))
-			sc_conn_recycle(conn);
-		else
-			sc_lane_todo_add(conn);
+		sc_lane_todo_fill(conn);
 		conn = next;
 	}
 }

@@ -268,6 +268,8 @@ void sc_lane_conns_rested(struct lane *lane);
 
 /* What the connection wants is submitted when there is room. It is not on the list yet. */
 void sc_lane_todo_add(struct sc_conn *conn);
+/* Submits what it wants, as far as there is room; it may be gone afterwards. It is not on the list. */
+void sc_lane_todo_fill(struct sc_conn *conn);
 
 /* NULL when there are too many. */
 struct send *sc_lane_send_get(struct lane *lane);

@@ -71,12 +71,8 @@ void sc_bulk_fill(struct lane *lane)
 		lane->bulk_head = conn->bulk_next;
 		conn->on_bulk = false;
 		conn->bulk_turn = true;
-		if (conn->on_todo)
-			continue;
-		if (sc_conn_fill(conn))
-			sc_conn_recycle(conn);
-		else
-			sc_lane_todo_add(conn);
+		if (!conn->on_todo)
+			sc_lane_todo_fill(conn);
 	}
 	if (lane->bulk_head)
 		fence_put(lane);
@@ -99,6 +95,7 @@ int sc_conn_set_priority(struct sc_conn *conn, enum sc_priority priority)
 {
 	struct lane *lane = conn->lane;
 	bool high = priority == SC_PRIORITY_HIGH;
+	uint16_t waits = conn->want & (OP_SEND | OP_READ);
 
 	if (sc_session_stale(lane->session))
 		return sc_session_refuse(lane->session);
@@ -107,7 +104,7 @@ int sc_conn_set_priority(struct sc_conn *conn, enum sc_priority priority)
 	lane->high_cnt += high;
 	lane->high_cnt -= conn->high;
 	conn->high = high;
-	if (high && conn->want & OP_SEND)
-		sc_conn_want(conn, OP_SEND);
+	if (high && waits)
+		sc_conn_want(conn, waits);
 	return 0;
 }

@@ -164,6 +164,44 @@ static void test_priority_changes(void **state)
 	assert_ptr_equal(conns[5], cast.bulk[5]);
 }
 
+/* A file's first read waits as a send does, and is lifted as one. */
+static void test_raised_while_a_read_waits(void **state)
+{
+	struct cast cast = cast_of(*state);
+	struct sc_file *file;
+
+	assert_int_equal(sc_file_open(&cast.fake->session, "/proc/self/exe", &file), 0);
+	sc_conn_set_priority(cast.high, SC_PRIORITY_HIGH);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(sc_send(cast.bulk[i], cast.mem, LEN, i), 0);
+	assert_int_equal(sc_send_file(cast.bulk[2], file, 0, LEN, 2), 0);
+	assert_true(cast.bulk[2]->on_bulk);
+	sc_conn_set_priority(cast.bulk[2], SC_PRIORITY_HIGH);
+	assert_int_equal(cast.fake->sqes[(cast.fake->lane.ring.sq.sqe_tail - 1) & (ENTRIES - 1)].opcode,
+			 IORING_OP_READ);
+}
+
+/* The turn of a send that was cancelled meanwhile is not kept for the next one. */
+static void test_turn_of_a_cancelled_send(void **state)
+{
+	struct cast cast = cast_of(*state);
+	struct sc_job *job;
+
+	sc_conn_set_priority(cast.high, SC_PRIORITY_HIGH);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(sc_send(cast.bulk[i], cast.mem, LEN, i), 0);
+	assert_int_equal(sc_async_send(cast.bulk[2], cast.mem, LEN, &job), 0);
+	assert_true(cast.bulk[2]->on_bulk);
+	sc_job_cancel(job);
+	while (asked(cast.fake))
+		;
+	assert_false(cast.bulk[2]->on_bulk);
+	for (unsigned int i = 3; i < 5; i++)
+		assert_int_equal(sc_send(cast.bulk[i], cast.mem, LEN, i), 0);
+	assert_int_equal(sc_send(cast.bulk[2], cast.mem, LEN, 2), 0);
+	assert_true(cast.bulk[2]->on_bulk);
+}
+
 /* Closed while they wait: told of, and their entries used again, but not while the list has them. */
 static void test_closed_while_waiting(void **state)
 {
@@ -194,8 +232,14 @@ static void test_closed_while_waiting(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_nothing_waits_without), TEST(test_overtakes),	       TEST(test_blocked_sends_hold_nobody_up),
-		TEST(test_pieces_in_turn),	  TEST(test_priority_changes), TEST(test_closed_while_waiting),
+		TEST(test_nothing_waits_without),
+		TEST(test_overtakes),
+		TEST(test_blocked_sends_hold_nobody_up),
+		TEST(test_pieces_in_turn),
+		TEST(test_priority_changes),
+		TEST(test_closed_while_waiting),
+		TEST(test_raised_while_a_read_waits),
+		TEST(test_turn_of_a_cancelled_send),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
