@@ -86,16 +86,15 @@ void sc_jobs_exit(struct job_pool *pool)
 
 /* --- the caller's side --- */
 
-int sc_job_send(struct sc_conn *conn, const void *data, size_t len, bool copied, struct sc_job **ret_job)
+int sc_job_send(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, bool copied, struct sc_job **ret_job)
 {
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
 	struct sc_job *job = sc_job_get(conn);
 	int err;
 
 	if (!job)
 		return -ENOMEM;
 	job->copied = copied;
-	err = sc_send_ask(conn, &iov, 1, 0, job);
+	err = sc_send_ask(conn, iov, cnt, 0, job);
 	if (err)
 		sc_job_put(job);
 	else
@@ -105,7 +104,14 @@ int sc_job_send(struct sc_conn *conn, const void *data, size_t len, bool copied,
 
 int sc_async_send(struct sc_conn *conn, const void *data, size_t len, struct sc_job **ret_job)
 {
-	return sc_job_send(conn, data, len, false, ret_job);
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
+
+	return sc_async_sendv(conn, &iov, 1, ret_job);
+}
+
+int sc_async_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, struct sc_job **ret_job)
+{
+	return sc_job_send(conn, iov, cnt, false, ret_job);
 }
 
 bool sc_job_ended(void *job)

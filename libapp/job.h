@@ -36,7 +36,7 @@ struct job_pool {
 /* NULL with a reason: too many, or no memory. */
 struct sc_job *sc_job_get(struct sc_conn *conn);
 void sc_job_put(struct sc_job *job);
-int sc_job_send(struct sc_conn *conn, const void *data, size_t len, bool copied, struct sc_job **ret_job);
+int sc_job_send(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, bool copied, struct sc_job **ret_job);
 void sc_job_end(struct sc_job *job, ssize_t result);
 /* For sc_wait_until. */
 bool sc_job_ended(void *job);

@@ -69,6 +69,15 @@ ssize_t sc_sync_recv(struct sc_conn *conn, void *buf, size_t len, unsigned int f
 	return result == -ECANCELED && ret < 0 ? ret : told(result);
 }
 
+static ssize_t iov_len(const struct iovec *iov, unsigned int cnt)
+{
+	ssize_t len = 0;
+
+	while (cnt--)
+		len += (ssize_t)iov[cnt].iov_len;
+	return len;
+}
+
 /* The kernel may be reading the memory: it is not given back before the cancelled send has ended. */
 static int send_give_up(struct sc_job *job, int why)
 {
@@ -81,10 +90,17 @@ static int send_give_up(struct sc_job *job, int why)
 
 int sc_sync_send(struct sc_conn *conn, const void *data, size_t len, int timeout_ms)
 {
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
+
+	return sc_sync_sendv(conn, &iov, 1, timeout_ms);
+}
+
+int sc_sync_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, int timeout_ms)
+{
 	struct sc_session *session = conn->lane->session;
 	struct sc_job *job;
 	ssize_t result;
-	int ret = sc_job_send(conn, data, len, true, &job);
+	int ret = sc_job_send(conn, iov, cnt, true, &job);
 
 	if (ret)
 		return ret;
@@ -95,7 +111,7 @@ int sc_sync_send(struct sc_conn *conn, const void *data, size_t len, int timeout
 		return session->lost ? session->lost : ret;
 	result = job->result;
 	sc_job_put(job);
-	if (result == (ssize_t)len)
+	if (result == iov_len(iov, cnt))
 		return 0;
 	if (ret < 0 && (result >= 0 || result == -ECANCELED))
 		return ret;

@@ -372,10 +372,11 @@ enum sc_recv_mode { SC_RECV_BY_EVENTS, SC_RECV_BY_JOBS };
 int sc_conn_set_recv_mode(struct sc_conn *conn, enum sc_recv_mode mode);
 
 /*
- * As sc_send, but no SC_EVENT_SENT comes: the job's result is len, or -errno. The memory must not change until then. Errors of
- * sc_send.
+ * As sc_send and sc_sendv, but no SC_EVENT_SENT comes: the job's result is the number of bytes, all, or -errno. The memory must
+ * not change until then. Errors of sc_send.
  */
 int sc_async_send(struct sc_conn *conn, const void *data, size_t len, struct sc_job **ret_job);
+int sc_async_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, struct sc_job **ret_job);
 
 /*
  * Receives up to len bytes into any memory: at least one, with SC_RECV_ALL all unless the stream ends before. The job's result
@@ -405,13 +406,14 @@ void sc_job_cancel(struct sc_job *job);
  * The same in one call. All wait up to timeout_ms (< 0: for ever; a signal does not end it) and answer -ETIMEDOUT then; -ENOBUFS as
  * sc_job_wait, -errno of SC_EVENT_LOST when the engine is gone.
  *
- * sc_sync_send: 0 when TCP has taken all; -ETIMEDOUT: not all, and if some of it had gone out the connection sends no more.
+ * sc_sync_send, sc_sync_sendv: 0 when TCP has taken all; -ETIMEDOUT: not all, and if some of it had gone out the connection sends no more.
  * -ENOBUFS: the memory is in use until the connection is closed. sc_sync_recv: the number of bytes, 0 at the end of the
  * stream; with SC_RECV_ALL less than len if time was over. sc_sync_accept: a new connection, receiving by jobs.
  * sc_sync_close: as sc_close, and what has not gone out in time is dropped (-ETIMEDOUT); the connection is no more. With
  * -ENOBUFS it is still being closed, and SC_EVENT_CLOSED comes; -EBUSY being given to another session, nothing has changed.
  */
 int sc_sync_send(struct sc_conn *conn, const void *data, size_t len, int timeout_ms);
+int sc_sync_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, int timeout_ms);
 ssize_t sc_sync_recv(struct sc_conn *conn, void *buf, size_t len, unsigned int flags, int timeout_ms);
 int sc_sync_connect(struct sc_session *session, const struct sc_connect_options *options, struct sc_conn **ret_conn);
 int sc_sync_accept(struct sc_listener *listener, int timeout_ms, struct sc_conn **ret_conn);

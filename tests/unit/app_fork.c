@@ -78,6 +78,7 @@ static int refused(struct server *server, char *mem, struct sc_segment *register
 	PEER_CHECK(sc_conn_set_zerocopy(server->held_conn, SC_ZC_NEVER) == -ESTALE);
 	PEER_CHECK(sc_async_recv(server->held_conn, mem, 1, 0, &job) == -ESTALE);
 	PEER_CHECK(sc_async_send(server->held_conn, mem, 1, &job) == -ESTALE);
+	PEER_CHECK(sc_async_sendv(server->held_conn, NULL, 0, &job) == -ESTALE);
 	PEER_CHECK(sc_sync_recv(server->held_conn, mem, 1, 0, -1) == -ESTALE);
 	PEER_CHECK(sc_sync_accept(server->listener, -1, &conn) == -ESTALE);
 	PEER_CHECK(sc_getsockopt(server->held_conn, SOL_SOCKET, SO_TYPE, &value, &len) == -ESTALE);

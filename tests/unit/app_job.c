@@ -55,7 +55,18 @@ static void stream_in(struct server *server, struct sc_conn *conn, size_t total)
 	assert_int_equal(counters(server).received, total);
 }
 
-/* Four sends under way at a time, waited for in turn. */
+static struct sc_job *must_sendv(struct sc_conn *conn, char *mem, size_t len)
+{
+	struct iovec iov[4] = {
+		{ mem, len / 8 }, { mem + len / 8, len / 8 }, { mem + len / 4, len / 4 }, { mem + len / 2, len / 2 }
+	};
+	struct sc_job *job;
+
+	assert_int_equal(sc_async_sendv(conn, iov, 4, &job), 0);
+	return job;
+}
+
+/* Four sends under way at a time, waited for in turn; half of them in pieces. */
 static void stream_out(struct server *server, struct sc_conn *conn, size_t total)
 {
 	struct sc_job *jobs[4] = { 0 };
@@ -71,7 +82,10 @@ static void stream_out(struct server *server, struct sc_conn *conn, size_t total
 		if (jobs[at])
 			assert_int_equal(result_of(jobs[at]), 65536);
 		peer_pattern(mem[at], 65536, 6, pos);
-		assert_int_equal(sc_async_send(conn, mem[at], 65536, &jobs[at]), 0);
+		if (at % 2)
+			jobs[at] = must_sendv(conn, mem[at], 65536);
+		else
+			assert_int_equal(sc_async_send(conn, mem[at], 65536, &jobs[at]), 0);
 	}
 	for (unsigned int i = 0; i < 4; i++)
 		assert_int_equal(result_of(jobs[i]), 65536);
@@ -183,7 +197,7 @@ static void test_cancel_receives(void **state)
 }
 
 /* One send is stuck with part of it gone, others wait behind it. */
-static void test_cancel_sends(void **state)
+static void cancel_sends(bool in_pieces)
 {
 	struct sc_job *stuck, *behind[3];
 	static char block[65536];
@@ -192,11 +206,13 @@ static void test_cancel_sends(void **state)
 	size_t read = 0;
 	char *mem;
 
-	(void)state;
 	pair_open(&pair, NULL);
 	assert_int_equal(sc_conn_set_zerocopy(pair.conn, SC_ZC_NEVER), 0);
 	mem = sc_alloc(pair.server.session, 8 * MB);
-	assert_int_equal(sc_async_send(pair.conn, mem, 8 * MB, &stuck), 0);
+	if (in_pieces)
+		stuck = must_sendv(pair.conn, mem, 8 * MB);
+	else
+		assert_int_equal(sc_async_send(pair.conn, mem, 8 * MB, &stuck), 0);
 	for (unsigned int i = 0; i < 3; i++)
 		assert_int_equal(sc_async_send(pair.conn, mem, 10, &behind[i]), 0);
 	assert_true(pending(stuck));
@@ -218,6 +234,13 @@ static void test_cancel_sends(void **state)
 	assert_int_equal(read, gone);
 	assert_int_equal(close(pair.peer), 0);
 	sc_close_session(pair.server.session);
+}
+
+static void test_cancel_sends(void **state)
+{
+	(void)state;
+	cancel_sends(false);
+	cancel_sends(true);
 }
 
 /* Without a copy the memory is the kernel's until the peer has the bytes, or the connection is closed. */
@@ -368,6 +391,7 @@ static void test_reset(void **state)
 
 static void test_refusals(void **state)
 {
+	struct iovec iov = { 0 };
 	struct sc_job *job = NULL;
 	struct pair pair;
 	char text[8];
@@ -376,6 +400,9 @@ static void test_refusals(void **state)
 	pair_open(&pair, NULL);
 	assert_int_equal(sc_async_recv(pair.conn, text, 0, 0, &job), -EINVAL);
 	assert_int_equal(sc_async_recv(pair.conn, text, 1, 2, &job), -EINVAL);
+	assert_int_equal(sc_async_sendv(pair.conn, &iov, 0, &job), -EINVAL);
+	assert_int_equal(sc_async_sendv(pair.conn, &iov, 5, &job), -EINVAL);
+	assert_int_equal(sc_sync_sendv(pair.conn, &iov, 0, WAIT_MS), -EINVAL);
 	assert_int_equal(sc_async_send(pair.conn, text, 1, &job), -EFAULT);
 	assert_non_null(strstr(sc_reason(), "sc_alloc"));
 	assert_int_equal(sc_sync_send(pair.conn, text, 1, 0), -EFAULT);

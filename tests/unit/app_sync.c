@@ -39,12 +39,18 @@ static void test_sync_server(void **state)
 	for (int i = 0; i < 5; i++) {
 		struct sc_conn *conn;
 		struct peer peer;
+		struct iovec iov[2];
 		ssize_t got;
 
 		peer_start(&peer, sc_listener_port(server.listener), ask_peer, NULL);
 		assert_int_equal(sc_sync_accept(server.listener, WAIT_MS, &conn), 0);
-		while ((got = sc_sync_recv(conn, mem, 4096, 0, WAIT_MS)) > 0)
-			assert_int_equal(sc_sync_send(conn, mem, (size_t)got, WAIT_MS), 0);
+		while ((got = sc_sync_recv(conn, mem, 4096, 0, WAIT_MS)) > 1) {
+			iov[0] = (struct iovec){ mem, 1 };
+			iov[1] = (struct iovec){ mem + 1, (size_t)got - 1 };
+			assert_int_equal(i % 2 ? sc_sync_sendv(conn, iov, 2, WAIT_MS) :
+						 sc_sync_send(conn, mem, (size_t)got, WAIT_MS),
+					 0);
+		}
 		assert_int_equal(got, 0);
 		assert_int_equal(sc_sync_recv(conn, mem, 4096, 0, WAIT_MS), 0); /* as often as asked */
 		assert_int_equal(sc_sync_close(conn, WAIT_MS), 0);
@@ -80,20 +86,33 @@ static void test_timeouts(void **state)
 }
 
 /* More than the socket takes, to a peer that does not read: part of it is gone when time is over. */
-static void test_send_timeout(void **state)
+static void send_timeout(bool in_pieces)
 {
 	struct sc_options options = SC_OPTIONS_INIT;
+	struct iovec iov[2];
 	struct pair pair;
 	char *mem;
 
-	(void)state;
 	pair_open(&pair, &options);
 	mem = sc_alloc(pair.server.session, 8 * MB);
 	assert_non_null(mem);
-	assert_int_equal(sc_sync_send(pair.conn, mem, 8 * MB, SHORT_MS), -ETIMEDOUT);
+	iov[0] = (struct iovec){ mem, MB };
+	iov[1] = (struct iovec){ mem + MB, 7 * MB };
+	if (in_pieces)
+		assert_int_equal(sc_sync_sendv(pair.conn, iov, 2, SHORT_MS), -ETIMEDOUT);
+	else
+		assert_int_equal(sc_sync_send(pair.conn, mem, 8 * MB, SHORT_MS), -ETIMEDOUT);
+	assert_int_equal(sc_sync_sendv(pair.conn, iov, 2, SHORT_MS), -EPIPE);
 	assert_int_equal(sc_sync_send(pair.conn, mem, 1, SHORT_MS), -EPIPE);
 	sc_free(pair.server.session, mem);
 	pair_close(&pair);
+}
+
+static void test_send_timeout(void **state)
+{
+	(void)state;
+	send_timeout(false);
+	send_timeout(true);
 }
 
 /* A peer that reads nothing holds up a close until time is over. */
