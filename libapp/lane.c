@@ -82,16 +82,9 @@ struct sc_conn *sc_lane_conn_get(struct lane *lane)
 
 void sc_lane_conn_put(struct sc_conn *conn)
 {
-	struct lane *lane = conn->lane;
-
-	lane->high_cnt -= conn->high;
+	conn->lane->high_cnt -= conn->high;
 	conn->gen++;
-	conn->next = NULL;
-	if (lane->conn_resting)
-		lane->conn_resting_last->next = conn;
-	else
-		lane->conn_resting = conn;
-	lane->conn_resting_last = conn;
+	sc_rest_conn(conn);
 }
 
 static int sends_grow(struct lane *lane)
@@ -284,15 +277,6 @@ static void todo_fill(struct lane *lane)
 		sc_lane_todo_fill(conn);
 		conn = next;
 	}
-}
-
-void sc_lane_conns_rested(struct lane *lane)
-{
-	if (!lane->conn_resting)
-		return;
-	lane->conn_resting_last->next = lane->conn_free;
-	lane->conn_free = lane->conn_resting;
-	lane->conn_resting = NULL;
 }
 
 void sc_lane_fill(struct lane *lane)

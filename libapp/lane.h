@@ -170,6 +170,7 @@ struct sc_conn {
 	bool timed_out : 1; /* the connect is cancelled for that */
 	bool giving : 1; /* sc_conn_give, and SC_EVENT_GIVEN was not told */
 	bool sealed : 1; /* the same, and no more can be sent */
+	bool named : 1; /* by an event in the store; only known to rest.c, for a moment */
 	bool given : 1; /* another session has it: the end of this entry tells SC_EVENT_GIVEN */
 	int recv_result; /* with recv_ended: 0 in order, or -errno */
 };
@@ -195,8 +196,7 @@ struct lane {
 	unsigned int conn_cnt;
 	unsigned int conns_fresh; /* conns[conns_fresh..] were never used: their memory is untouched */
 	struct sc_conn *conn_free;
-	struct sc_conn *conn_resting,
-		*conn_resting_last; /* ended, but the caller may have events of theirs before it */
+	struct sc_conn *conn_resting, *conn_resting_last; /* ended, see rest.c */
 	struct sc_conn *todo_head, *todo_tail;
 	struct send_scratch *scratch; /* conn_cnt */
 	struct zerocopy_luck zerocopy_luck; /* of connections that do not know yet */
@@ -260,11 +260,9 @@ void sc_lane_fill(struct lane *lane);
 /* true if sc_lane_reap would find something. */
 bool sc_lane_ready(const struct lane *lane);
 
-/* NULL when all are in use. One that is put back rests: the caller may have events of it before it. */
+/* NULL when all are in use. One that is put back rests first. */
 struct sc_conn *sc_lane_conn_get(struct lane *lane);
 void sc_lane_conn_put(struct sc_conn *conn);
-/* The caller has seen all it was told: those that rest may be used again. */
-void sc_lane_conns_rested(struct lane *lane);
 
 /* What the connection wants is submitted when there is room. It is not on the list yet. */
 void sc_lane_todo_add(struct sc_conn *conn);

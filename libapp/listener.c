@@ -101,6 +101,7 @@ static void entry_free(struct sc_listener *listener)
 		conns_forget(listener, &listener->session->lanes[i]);
 	sc_store_unname(&listener->session->store, listener);
 	listener->used = false;
+	sc_rest_listener(listener);
 }
 
 void sc_listener_accepted(struct sc_listener *listener, struct lane *lane, int err)
@@ -208,8 +209,10 @@ int sc_listen(struct sc_session *session, const char *text, uint16_t port, int b
 	err = sc_address_parse(text, port, &address);
 	if (err)
 		return err;
+	if (session->resting)
+		sc_rest_over(session);
 	for (unsigned int i = 0; i < LISTENERS_MAX && !listener; i++)
-		if (!session->listeners[i].used)
+		if (!session->listeners[i].used && !session->listeners[i].resting)
 			listener = &session->listeners[i];
 	if (!listener)
 		return sc_reason_set(-ENOSPC, "%s port %u: %d listeners are open already, the most a session has", text,
@@ -218,6 +221,7 @@ int sc_listen(struct sc_session *session, const char *text, uint16_t port, int b
 	err = lanes_listen(listener, &address, text, backlog);
 	if (err) {
 		sc_listener_close(listener);
+		listener->resting = false; /* no event names it */
 		return err;
 	}
 	*ret_listener = listener;

@@ -322,6 +322,8 @@ struct sc_conn *sc_session_conn_get(struct sc_session *session)
 {
 	struct sc_conn *conn = NULL;
 
+	if (session->resting)
+		sc_rest_over(session);
 	for (unsigned int i = 0; i < session->lane_cnt && !conn; i++)
 		conn = sc_lane_conn_get(&session->lanes[session->next_conn_lane++ % session->lane_cnt]);
 	if (!conn)
@@ -362,15 +364,6 @@ static unsigned int reap_and_tell(struct sc_session *session, struct sink *sink)
 	return sink->cnt;
 }
 
-/* Nobody has an event before him, be it one of a connection that is no more. */
-static void conns_rested(struct sc_session *session)
-{
-	if (session->handed || session->store.cnt)
-		return;
-	for (unsigned int i = 0; i < session->lane_cnt; i++)
-		sc_lane_conns_rested(&session->lanes[i]);
-}
-
 /* What is on its way from or to other sessions, before their events are taken from the store. */
 static void parcels_turn(struct sc_session *session)
 {
@@ -391,7 +384,8 @@ int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int ma
 	if (sc_session_stale(session))
 		return sc_session_refuse(session);
 	session->handed = 0;
-	conns_rested(session);
+	if (session->resting)
+		sc_rest_over(session);
 	parcels_turn(session);
 	if (session->store.cnt)
 		sc_store_take(&session->store, &sink);
@@ -448,7 +442,8 @@ int sc_session_turn(struct sc_session *session, int timeout_ms)
 
 	if (sc_session_stale(session))
 		return sc_session_refuse(session);
-	conns_rested(session);
+	if (session->resting)
+		sc_rest_over(session);
 	parcels_turn(session);
 	if (!sc_store_room(&session->store, 1, &sink)) {
 		session->counters.store_full++;
@@ -478,7 +473,8 @@ int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int ma
 		int err;
 
 		session->handed = 0;
-		conns_rested(session);
+		if (session->resting)
+			sc_rest_over(session);
 		if (!session->lost)
 			parcels_turn(session);
 		if (!left || session->store.cnt || told_without_wait(session)) {

@@ -66,6 +66,7 @@ extern const struct engine_ops sc_engine_local, sc_engine_direct;
 struct sc_listener {
 	struct sc_session *session;
 	bool used; /* this entry is taken */
+	bool resting; /* it is not, but see rest.c */
 	bool closing;
 	uint16_t port;
 	int64_t retry_ms; /* accept failed for want of resources: not before this time, 0 = no wait */
@@ -90,6 +91,7 @@ struct sc_session {
 	unsigned int next_conn_lane; /* of the next connection that is made here, not accepted */
 	int lost; /* 0, or the -errno with which the engine went away; -ESTALE: it is a parent's, see fork.c */
 	bool lost_told;
+	bool resting; /* something of it does */
 	unsigned int spin_us; /* what the caller allows */
 	unsigned int spin_now_us; /* direct: what has paid lately, at most spin_us */
 	struct sc_listener listeners[LISTENERS_MAX];
@@ -156,6 +158,12 @@ static inline uint64_t sc_session_addr(const struct sc_session *session, const v
 {
 	return session->base + (uint64_t)((const char *)mem - session->mem);
 }
+
+/* Ended: the place may be used again some time after. */
+void sc_rest_conn(struct sc_conn *conn);
+void sc_rest_listener(struct sc_listener *listener);
+/* Those that rest do not any more, as far as nobody can take an event of theirs for their successor's. */
+void sc_rest_over(struct sc_session *session);
 
 /* Accepts until as many are outstanding as should be. */
 void sc_listener_fill(struct sc_listener *listener, struct lane *lane);

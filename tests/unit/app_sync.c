@@ -256,13 +256,52 @@ static void test_close_while_given(void **state)
 	sc_close_session(sessions[1]);
 }
 
+/* Places of what has been closed are used again, though an event of another connection waits to be taken all the time. */
+static void test_places_come_back(void **state)
+{
+	struct sc_connect_options to = SC_CONNECT_OPTIONS_INIT;
+	struct sc_options options = SC_OPTIONS_INIT;
+	int fd = bound_open(&to.port), peer;
+	struct sc_event event;
+	struct sc_conn *conn;
+	struct pair pair;
+	char byte;
+
+	(void)state;
+	assert_int_equal(listen(fd, 16), 0);
+	to.address = "127.0.0.1";
+	options.conns = 3;
+	pair_open(&pair, &options);
+	assert_int_equal(sc_conn_set_recv_mode(pair.conn, SC_RECV_BY_EVENTS), 0);
+	assert_true(peer_send(pair.peer, "!", 1));
+	for (int i = 0; i < 5; i++) {
+		peer = peer_and_accept(&pair.server, &conn);
+		assert_int_equal(sc_sync_close(conn, WAIT_MS), 0);
+		assert_true(peer_ends(peer, 0));
+		close(peer);
+		if (sc_sync_connect(pair.server.session, &to, &conn))
+			fail_msg("%d: %s", i, sc_reason());
+		peer = accept(fd, NULL, NULL);
+		assert_true(peer_send(peer, "?", 1));
+		assert_int_equal(sc_sync_recv(conn, &byte, 1, 0, WAIT_MS), 1);
+		assert_int_equal(sc_sync_close(conn, WAIT_MS), 0);
+		close(peer);
+	}
+	close(fd);
+	assert_int_equal(sc_poll(pair.server.session, &event, 1), 1);
+	assert_int_equal(event.type, SC_EVENT_RECV);
+	assert_ptr_equal(event.conn, pair.conn);
+	sc_release(event.conn, event.data);
+	pair_close(&pair);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest scenarios[] = {
 		cmocka_unit_test(test_sync_server),	  cmocka_unit_test(test_timeouts),
 		cmocka_unit_test(test_send_timeout),	  cmocka_unit_test(test_close_timeout),
 		cmocka_unit_test(test_connect),		  cmocka_unit_test(test_connect_fails_jobs),
-		cmocka_unit_test(test_close_while_given),
+		cmocka_unit_test(test_close_while_given), cmocka_unit_test(test_places_come_back),
 	};
 
 	return server_run(scenarios, sizeof(scenarios) / sizeof(*scenarios), argc > 1 ? argv[1] : NULL);

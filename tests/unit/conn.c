@@ -559,6 +559,45 @@ static void test_accept_fails_in_full_queue(void **state)
 	assert_non_null(sqe);
 }
 
+/* The caller may open a listener while it goes through events of one that is no more. */
+static void test_ended_listener_rests(void **state)
+{
+	struct fake *fake = *state;
+	struct sc_listener *ended = &fake->session.listeners[0], *opened;
+	struct io_uring_sqe recv, close;
+
+	(void)accepted(fake, &recv);
+	sc_listener_close(ended);
+	(void)must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	close = must_ask(fake, IORING_OP_CLOSE);
+	cqe_add(fake, fake->accepts[0].user_data, 0);
+	for (unsigned int i = 1; i < fake->accept_cnt; i++)
+		cqe_add(fake, fake->accepts[i].user_data, -ECANCELED);
+	answer(fake, close.user_data, 0, 0);
+	must_tell(fake, 1, SC_EVENT_ACCEPT, 0);
+	assert_ptr_equal(fake->events[0].listener, ended);
+	assert_false(ended->used);
+	assert_int_equal(sc_listen(&fake->session, "127.0.0.1", 0, 0, &opened), 0);
+	assert_ptr_not_equal(opened, ended);
+	(void)asked(fake);
+	assert_int_equal(sc_listen(&fake->session, "127.0.0.1", 0, 0, &opened), 0);
+	assert_ptr_equal(opened, ended);
+}
+
+/* A listener that never came to be leaves its place at once. */
+static void test_failed_listens_take_no_place(void **state)
+{
+	struct fake *fake = *state;
+	struct sc_listener *opened;
+	struct sc_event event;
+
+	fake->session.handed = 1; /* the caller is at one */
+	for (int i = 0; i < 2 * LISTENERS_MAX; i++)
+		assert_int_equal(sc_listen(&fake->session, "192.0.2.1", 0, 0, &opened), -EADDRNOTAVAIL);
+	assert_int_equal(sc_listen(&fake->session, "127.0.0.1", 0, 0, &opened), 0);
+	(void)sc_poll(&fake->session, &event, 0);
+}
+
 /* An event that was kept names no listener that ended in the same moment: another may be in its place when it is told. */
 static void test_ended_listener_is_not_named(void **state)
 {
@@ -721,6 +760,8 @@ int main(void)
 		TEST(test_close_ends_connect_and_timeout),
 		TEST(test_full_queue),
 		TEST(test_accept_fails_in_full_queue),
+		TEST(test_ended_listener_rests),
+		TEST(test_failed_listens_take_no_place),
 		TEST(test_ended_listener_is_not_named),
 		TEST(test_given_receives_no_more),
 		TEST(test_given_tells_what_is_kept),
