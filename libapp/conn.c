@@ -86,7 +86,7 @@ static bool submit(struct sc_conn *conn, unsigned int bit)
 	struct lane *lane = conn->lane;
 	struct io_uring_sqe *sqe = sc_lane_sqe(lane);
 
-	if (!sqe) {
+	if (unlikely(!sqe)) {
 		lane->session->counters.sq_full++;
 		return false;
 	}
@@ -210,7 +210,7 @@ static void complete_accept(struct sc_conn *conn, int res, struct sink *sink)
 /* The kernel is done with the connection: tell, and use the entry again once the caller is done with it too. */
 static void close_end(struct sc_conn *conn, struct sink *sink)
 {
-	if (!conn->close_asked || conn->want || conn->inflight || conn->close_told)
+	if (conn->want || conn->inflight || conn->close_told)
 		return;
 	conn->close_told = true;
 	sc_listener_left(conn);
@@ -225,36 +225,25 @@ static void close_end(struct sc_conn *conn, struct sink *sink)
 	sc_conn_recycle(conn);
 }
 
-void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uring_cqe *cqe, struct sink *sink)
+static __attribute__((noinline)) void complete_zerocopy(struct sc_conn *conn, const struct io_uring_cqe *cqe,
+							struct sink *sink)
 {
 	int res;
 
-	if (cqe->flags & IORING_CQE_F_NOTIF) {
-		sc_zerocopy_notice(conn, cqe, sink);
-		if (conn->giving)
-			sc_handover_step(conn);
-		return;
-	}
-	if (op & untracked || !(conn->inflight & op))
-		return;
-	if (op == OP_SEND || (!(cqe->flags & IORING_CQE_F_MORE) && op != OP_SENDTO))
-		conn->inflight &= (uint16_t)~op;
+	if (!sc_zerocopy_complete(conn, cqe, &res))
+		sc_send_complete(conn, res, sink);
+}
+
+/* What is no stream's data. */
+static __attribute__((noinline)) void complete_other(struct sc_conn *conn, enum conn_op op,
+						     const struct io_uring_cqe *cqe, struct sink *sink)
+{
 	switch (op) {
-	case OP_ACCEPT:
-		complete_accept(conn, cqe->res, sink);
-		return;
 	case OP_TIMEOUT:
 		sc_connect_timeout_complete(conn, cqe->res, sink);
 		break;
 	case OP_CONNECT:
 		sc_connect_complete(conn, cqe->res, sink);
-		break;
-	case OP_RECV:
-		sc_recv_complete(conn, cqe, sink);
-		break;
-	case OP_SEND:
-		if (!sc_zerocopy_complete(conn, cqe, &res))
-			sc_send_complete(conn, res, sink);
 		break;
 	case OP_READ:
 		sc_file_read_complete(conn, cqe->res);
@@ -263,9 +252,6 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 	case OP_SHUTDOWN_RECV:
 		sc_conn_close_step(conn);
 		break;
-	case OP_SENDTO:
-		sc_udp_complete(conn, cqe, sink);
-		return;
 	case OP_CLOSE:
 		conn->file = -1;
 		break;
@@ -275,9 +261,39 @@ void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uri
 	default:
 		break;
 	}
-	if (conn->giving)
+}
+
+void sc_conn_complete(struct sc_conn *conn, enum conn_op op, const struct io_uring_cqe *cqe, struct sink *sink)
+{
+	if (unlikely(cqe->flags & IORING_CQE_F_NOTIF)) {
+		sc_zerocopy_notice(conn, cqe, sink);
+		if (conn->giving)
+			sc_handover_step(conn);
+		return;
+	}
+	if (unlikely(op & untracked || !(conn->inflight & op)))
+		return;
+	if (op == OP_SEND || (!(cqe->flags & IORING_CQE_F_MORE) && op != OP_SENDTO))
+		conn->inflight &= (uint16_t)~op;
+	if (op == OP_RECV) {
+		sc_recv_complete(conn, cqe, sink);
+	} else if (op == OP_SEND) {
+		if (unlikely(conn->send_head && conn->send_head->zerocopy))
+			complete_zerocopy(conn, cqe, sink);
+		else
+			sc_send_complete(conn, cqe->res, sink);
+	} else if (op == OP_ACCEPT) {
+		complete_accept(conn, cqe->res, sink);
+		return;
+	} else if (op == OP_SENDTO) {
+		sc_udp_complete(conn, cqe, sink);
+		return;
+	} else {
+		complete_other(conn, op, cqe, sink);
+	}
+	if (unlikely(conn->giving))
 		sc_handover_step(conn);
-	if (op != OP_SEND)
+	if (unlikely(conn->close_asked) && op != OP_SEND)
 		close_end(conn, sink);
 }
 

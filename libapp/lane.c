@@ -17,11 +17,10 @@ struct send_chunk {
 /* What the kernel reads a buffer's address from, published with bufs_added by io_uring_buf_ring_advance. */
 static void buf_add(struct lane *lane, unsigned int bid)
 {
-	char *mem = lane->bufs + ((size_t)bid << lane->buf_shift);
+	uint64_t addr = lane->bufs_addr + ((uint64_t)bid << lane->buf_shift);
 
-	io_uring_buf_ring_add(lane->buf_ring, (void *)(uintptr_t)sc_session_addr(lane->session, mem),
-			      1U << lane->buf_shift, (unsigned short)bid, (int)lane->buf_cnt - 1,
-			      (int)lane->bufs_added);
+	io_uring_buf_ring_add(lane->buf_ring, (void *)(uintptr_t)addr, 1U << lane->buf_shift, (unsigned short)bid,
+			      (int)lane->buf_cnt - 1, (int)lane->bufs_added);
 	lane->bufs_added++;
 }
 
@@ -39,6 +38,7 @@ int sc_lane_init(struct lane *lane)
 	if (!lane->conns)
 		return -ENOMEM;
 	lane->send_max = lane->conn_cnt * 4 + 1024;
+	lane->bufs_addr = sc_session_addr(lane->session, lane->bufs);
 	for (unsigned int bid = 0; bid < lane->buf_cnt; bid++)
 		buf_add(lane, bid);
 	sc_lane_bufs_publish(lane);
@@ -117,12 +117,18 @@ struct send *sc_lane_send_get(struct lane *lane)
 	return send;
 }
 
-void sc_lane_send_put(struct lane *lane, struct send *send)
+static __attribute__((noinline)) void send_memory_put(struct lane *lane, struct send *send)
 {
 	if (send->file)
 		sc_file_send_put(send);
 	while (send->segment_cnt)
 		sc_segment_put(lane->session, send->segment[--send->segment_cnt]);
+}
+
+void sc_lane_send_put(struct lane *lane, struct send *send)
+{
+	if (unlikely(send->file || send->segment_cnt))
+		send_memory_put(lane, send);
 	send->next = lane->send_free;
 	lane->send_free = send;
 }
@@ -142,7 +148,7 @@ void sc_lane_buf_put(struct lane *lane, void *data)
 {
 	size_t off = (size_t)((char *)data - lane->bufs);
 
-	if (off >= (size_t)lane->buf_cnt << lane->buf_shift) {
+	if (unlikely(off >= (size_t)lane->buf_cnt << lane->buf_shift)) {
 		sc_arena_free(&lane->session->arena, data);
 		return;
 	}
@@ -154,7 +160,7 @@ void sc_lane_send_tell(struct lane *lane, struct send *send, int result, struct 
 {
 	struct sc_event *event;
 
-	if (send->job) {
+	if (unlikely(send->job)) {
 		sc_job_end(send->job, result);
 	} else {
 		event = sc_event_add(sink, SC_EVENT_SENT, send->conn);
@@ -165,7 +171,7 @@ void sc_lane_send_tell(struct lane *lane, struct send *send, int result, struct 
 	lane->session->counters.send_events++;
 }
 
-static void reap_done(struct lane *lane, struct sink *sink)
+static __attribute__((noinline)) void reap_done(struct lane *lane, struct sink *sink)
 {
 	while (lane->done_head && sink->cnt < sink->max) {
 		struct send *send = lane->done_head;
@@ -175,36 +181,39 @@ static void reap_done(struct lane *lane, struct sink *sink)
 	}
 }
 
+/* What is no connection's. */
+static __attribute__((noinline)) void dispatch_own(struct lane *lane, const struct io_uring_cqe *cqe)
+{
+	uint32_t gen = sc_tag_gen(cqe->user_data), idx = sc_tag_idx(cqe->user_data);
+
+	if (cqe->user_data == SC_TAG_FENCE)
+		sc_bulk_fenced(lane);
+	else if (cqe->user_data == SC_DOORBELL_TAG)
+		lane->doorbell_armed = cqe->flags & IORING_CQE_F_MORE;
+	else if (sc_tag_op(cqe->user_data))
+		return;
+	else if (gen == MAIL_HERE)
+		sc_handover_mail(lane);
+	else if (gen == MAIL_FAILED)
+		sc_handover_untold(lane, idx, cqe->res);
+	else if (gen == FILE_INSTALL)
+		sc_file_unwanted(lane, cqe->res);
+	else if (gen == FILE_CLOSE)
+		sc_file_closed(lane, idx);
+	else if (idx < LISTENERS_MAX)
+		sc_listener_complete(&lane->session->listeners[idx], lane, gen);
+}
+
 /* user_data is what the kernel hands back of an SQE of ours; it is checked all the same: it comes by shared memory. */
-static void dispatch(struct lane *lane, const struct io_uring_cqe *cqe, struct sink *sink)
+static inline void dispatch(struct lane *lane, const struct io_uring_cqe *cqe, struct sink *sink)
 {
 	uint64_t data = cqe->user_data;
-	uint32_t op = sc_tag_op(data), gen = sc_tag_gen(data), idx = sc_tag_idx(data);
+	uint32_t op = sc_tag_op(data), idx = sc_tag_idx(data);
 
-	if (data == SC_TAG_FENCE) {
-		sc_bulk_fenced(lane);
-		return;
-	}
-	if (data == SC_DOORBELL_TAG) {
-		lane->doorbell_armed = cqe->flags & IORING_CQE_F_MORE;
-		return;
-	}
-	if (!op) {
-		if (gen == MAIL_HERE)
-			sc_handover_mail(lane);
-		else if (gen == MAIL_FAILED)
-			sc_handover_untold(lane, idx, cqe->res);
-		else if (gen == FILE_INSTALL)
-			sc_file_unwanted(lane, cqe->res);
-		else if (gen == FILE_CLOSE)
-			sc_file_closed(lane, idx);
-		else if (idx < LISTENERS_MAX)
-			sc_listener_complete(&lane->session->listeners[idx], lane, gen);
-		return;
-	}
-	if (idx >= lane->conns_fresh || (lane->conns[idx].gen & 0xffffff) != gen)
-		return;
-	sc_conn_complete(&lane->conns[idx], op, cqe, sink);
+	if (unlikely(!op || data >= SC_TAG_FENCE))
+		dispatch_own(lane, cqe);
+	else if (likely(idx < lane->conns_fresh && (lane->conns[idx].gen & 0xffffff) == sc_tag_gen(data)))
+		sc_conn_complete(&lane->conns[idx], op, cqe, sink);
 }
 
 void sc_lane_reap(struct lane *lane, struct sink *sink)
@@ -212,7 +221,8 @@ void sc_lane_reap(struct lane *lane, struct sink *sink)
 	struct io_uring_cqe *shared;
 	unsigned int head, seen = 0;
 
-	reap_done(lane, sink);
+	if (unlikely(lane->done_head))
+		reap_done(lane, sink);
 	io_uring_for_each_cqe(&lane->ring, head, shared) {
 		struct io_uring_cqe cqe = { .user_data = shared->user_data,
 					    .res = shared->res,
@@ -222,7 +232,8 @@ void sc_lane_reap(struct lane *lane, struct sink *sink)
 			break;
 		seen++;
 		dispatch(lane, &cqe, sink);
-		reap_done(lane, sink); /* before the completion of a close that was asked for in dispatch */
+		if (unlikely(lane->done_head))
+			reap_done(lane, sink); /* before the completion of a close that was asked for in dispatch */
 	}
 	if (!seen)
 		return;

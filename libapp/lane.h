@@ -10,6 +10,9 @@
 #include <sidecore/abi.h>
 #include <sidecore/app.h>
 
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 enum {
 	SEND_PIECES = 4,
 	SEND_CHUNK = 64, /* sends taken from the heap at a time */
@@ -91,13 +94,14 @@ struct send {
 	size_t left; /* not yet sent */
 	size_t asked; /* of that by the request in flight */
 	int result;
-	bool cancelled; /* by its job: what has gone out is all that does */
+	/* Together, so that a new send's are written by one store */
 	bool single; /* asked for in one piece */
-	bool zerocopy; /* the request in flight is one */
-	uint8_t zerocopy_nr; /* of its zero-copy requests */
-	uint8_t notices; /* of them, outstanding: until then the kernel may read the memory */
 	uint8_t piece_cnt;
+	bool cancelled; /* by its job: what has gone out is all that does */
+	bool zerocopy; /* the request in flight is one */
+	uint8_t notices; /* of its zero-copy requests, outstanding: until then the kernel may read the memory */
 	uint8_t segment_cnt;
+	uint8_t zerocopy_nr; /* of its zero-copy requests */
 	uint8_t segment[SEND_PIECES]; /* that pieces lie in, segment_cnt of them */
 	struct sc_file *file; /* NULL: from memory */
 	union {
@@ -185,6 +189,7 @@ struct lane {
 
 	struct io_uring_buf_ring *buf_ring;
 	char *bufs;
+	uint64_t bufs_addr; /* as the engine calls them */
 	unsigned int buf_cnt, buf_shift;
 	unsigned int bufs_held; /* taken by the kernel and not yet given back */
 	unsigned int bufs_added; /* given back and not yet published */
@@ -297,7 +302,7 @@ static inline struct io_uring_sqe *sc_lane_sqe(struct lane *lane)
 	struct io_uring_sq *sq = &lane->ring.sq;
 	struct io_uring_sqe *sqe;
 
-	if (__builtin_expect(sq->sqe_tail - lane->sq_head >= sq->ring_entries, 0)) {
+	if (unlikely(sq->sqe_tail - lane->sq_head >= sq->ring_entries)) {
 		lane->sq_head = io_uring_smp_load_acquire(sq->khead);
 		if (sq->sqe_tail - lane->sq_head >= sq->ring_entries)
 			return NULL;

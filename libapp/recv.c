@@ -27,13 +27,10 @@ void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 
 /* --- receiving --- */
 
-void *sc_recv_keep(struct lane *lane, void *data, size_t len)
+void *sc_recv_copy(struct lane *lane, void *data, size_t len)
 {
-	void *copy;
+	void *copy = sc_arena_alloc(&lane->session->arena, len);
 
-	if (!sc_lane_bufs_few(lane))
-		return data;
-	copy = sc_arena_alloc(&lane->session->arena, len);
 	if (!copy)
 		return data;
 	memcpy(copy, data, len);
@@ -60,32 +57,39 @@ static void recv_pause(struct sc_conn *conn)
 		sc_conn_cancel(conn, OP_RECV);
 }
 
-static void recv_data(struct sc_conn *conn, void *data, size_t len, struct sink *sink)
+/* Not as a stream's next event. true: it is held until the caller gives it back. */
+static __attribute__((noinline)) bool recv_other(struct sc_conn *conn, void *data, size_t len, struct sink *sink)
+{
+	bool held = conn->datagram ? sc_udp_recv(conn, data, &len, sink) : sc_inbox_data(conn, data, len);
+
+	conn->lane->session->counters.received += len;
+	return held;
+}
+
+static inline void recv_data(struct sc_conn *conn, void *data, size_t len, struct sink *sink)
 {
 	struct sc_counters *counters = &conn->lane->session->counters;
 	struct sc_event *event;
 	bool held = true; /* until the caller gives it back */
 
-	if (conn->closing || conn->recv_shut) {
+	if (unlikely(conn->closing || conn->recv_shut)) {
 		sc_lane_buf_put(conn->lane, data);
 		return;
 	}
 	counters->recv_events++;
-	if (conn->datagram) {
-		held = sc_udp_recv(conn, data, &len, sink);
-	} else if (conn->inbox) {
-		held = sc_inbox_data(conn, data, len);
+	if (unlikely(conn->datagram || conn->inbox)) {
+		held = recv_other(conn, data, len, sink);
 	} else {
 		event = sc_event_add(sink, SC_EVENT_RECV, conn);
 		event->data = sc_recv_keep(conn->lane, data, len);
 		event->len = len;
+		counters->received += len;
 	}
-	counters->received += len;
-	if (held && ++conn->unreleased >= conn->lane->window && !conn->paused)
+	if (held && unlikely(++conn->unreleased >= conn->lane->window) && !conn->paused)
 		recv_pause(conn);
 }
 
-static void recv_end(struct sc_conn *conn, int res, struct sink *sink)
+static __attribute__((noinline)) void recv_end(struct sc_conn *conn, int res, struct sink *sink)
 {
 	if (res == -ENOBUFS)
 		conn->lane->session->counters.recv_starved++;
@@ -118,13 +122,13 @@ void sc_recv_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, stru
 		data = lane->bufs + ((size_t)bid << lane->buf_shift);
 		lane->bufs_held++;
 	}
-	if (cqe->res > 0 && data && (size_t)cqe->res <= (size_t)1 << lane->buf_shift)
+	if (likely(cqe->res > 0 && data && (size_t)cqe->res <= (size_t)1 << lane->buf_shift))
 		recv_data(conn, data, (size_t)cqe->res, sink);
 	else if (data)
 		sc_lane_buf_put(lane, data);
-	if (cqe->res <= 0)
+	if (unlikely(cqe->res <= 0))
 		recv_end(conn, cqe->res, sink);
-	if (!(cqe->flags & IORING_CQE_F_MORE))
+	if (unlikely(!(cqe->flags & IORING_CQE_F_MORE)))
 		sc_recv_next(conn);
 }
 
@@ -133,7 +137,7 @@ void sc_recv_give_back(struct sc_conn *conn, void *data)
 	sc_lane_buf_put(conn->lane, data);
 	assert(conn->unreleased);
 	conn->unreleased--;
-	if (conn->paused && conn->unreleased <= conn->lane->window / 2) {
+	if (unlikely(conn->paused) && conn->unreleased <= conn->lane->window / 2) {
 		conn->paused = false;
 		sc_recv_next(conn);
 	}

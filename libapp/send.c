@@ -18,33 +18,39 @@ static unsigned int pieces_cut(struct iovec *piece, size_t len)
 	return last + 1;
 }
 
-/* MSG_WAITALL: the kernel goes on with a short send by itself. The scratch is free: one send is in flight at a time. */
-void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
+/* The scratch is free: one send is in flight at a time. */
+static __attribute__((noinline)) void prep_pieces(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
 	struct sc_session *session = conn->lane->session;
 	struct send *send = conn->send_head;
-	struct send_scratch *scratch;
+	struct send_scratch *scratch = &conn->lane->scratch[sc_conn_idx(conn)];
 
-	if (send->file) {
+	memcpy(scratch->piece, send->piece, send->piece_cnt * sizeof(*send->piece));
+	scratch->msg = (struct msghdr){
+		.msg_iov = (void *)(uintptr_t)sc_session_addr(session, scratch->piece),
+		.msg_iovlen = pieces_cut(scratch->piece, send->asked),
+	};
+	io_uring_prep_sendmsg(sqe, conn->file, (void *)(uintptr_t)sc_session_addr(session, &scratch->msg), MSG_WAITALL);
+}
+
+/* MSG_WAITALL: the kernel goes on with a short send by itself. */
+void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
+{
+	struct send *send = conn->send_head;
+
+	if (unlikely(send->file)) {
 		sc_file_send_prep(conn, sqe);
 		return;
 	}
-	send->asked = conn->lane->high_cnt ? sc_bulk_len(conn, send->left) : send->left;
+	send->asked = unlikely(conn->lane->high_cnt) ? sc_bulk_len(conn, send->left) : send->left;
 	send->zerocopy = false;
-	if (send->single && (send->asked >= ZEROCOPY_LEN_MIN || conn->zerocopy_mode) && sc_zerocopy_prep(conn, sqe))
+	if (unlikely(send->asked >= ZEROCOPY_LEN_MIN || conn->zerocopy_mode) && send->single &&
+	    sc_zerocopy_prep(conn, sqe))
 		return;
-	if (send->piece_cnt == 1 || send->asked <= send->piece[0].iov_len) {
+	if (send->piece_cnt == 1 || send->asked <= send->piece[0].iov_len)
 		io_uring_prep_send(sqe, conn->file, send->piece[0].iov_base, send->asked, MSG_WAITALL);
-	} else {
-		scratch = &conn->lane->scratch[sc_conn_idx(conn)];
-		memcpy(scratch->piece, send->piece, send->piece_cnt * sizeof(*send->piece));
-		scratch->msg = (struct msghdr){
-			.msg_iov = (void *)(uintptr_t)sc_session_addr(session, scratch->piece),
-			.msg_iovlen = pieces_cut(scratch->piece, send->asked),
-		};
-		io_uring_prep_sendmsg(sqe, conn->file, (void *)(uintptr_t)sc_session_addr(session, &scratch->msg),
-				      MSG_WAITALL);
-	}
+	else
+		prep_pieces(conn, sqe);
 	sc_lane_use_file(conn->lane, sqe);
 }
 
@@ -93,12 +99,28 @@ static void piece_skip(struct send *send, size_t len)
 	}
 }
 
+/* sc_conn_want, short where there is room and nothing that has to go before: so are most requests made. */
+static void send_want(struct sc_conn *conn)
+{
+	struct lane *lane = conn->lane;
+	struct io_uring_sqe *sqe;
+
+	if (unlikely(conn->want || lane->todo_head || lane->high_cnt || !(sqe = sc_lane_sqe(lane)))) {
+		sc_conn_want(conn, OP_SEND);
+		return;
+	}
+	sc_send_prep(conn, sqe);
+	io_uring_sqe_set_data64(sqe, sc_conn_tag(conn, OP_SEND));
+	conn->inflight |= OP_SEND;
+	sc_lane_publish_early(lane);
+}
+
 void sc_send_begin(struct sc_conn *conn)
 {
-	if (conn->send_head->file)
+	if (unlikely(conn->send_head->file))
 		sc_file_step(conn);
 	else
-		sc_conn_want(conn, OP_SEND);
+		send_want(conn);
 }
 
 /* What was to come after a send that ended so. Nothing can follow what was cut off. */
@@ -131,7 +153,7 @@ static void send_end(struct sc_conn *conn, struct send *send, int res, struct si
 		res = (int)send->len;
 	else if (cancelled && gone)
 		res = (int)gone;
-	if (res > 0)
+	if (likely(res > 0))
 		conn->lane->session->counters.sent += (uint64_t)res;
 	if (send->notices || conn->held_tail)
 		sc_send_hold(conn, send, res);
@@ -139,13 +161,11 @@ static void send_end(struct sc_conn *conn, struct send *send, int res, struct si
 		sc_lane_send_tell(conn->lane, send, res, sink);
 }
 
-void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
+static __attribute__((noinline)) void complete_unusual(struct sc_conn *conn, struct send *send, int res,
+						       struct sink *sink)
 {
-	struct send *send = conn->send_head;
 	bool cancelled, cut;
 
-	if (!send)
-		return;
 	if (send->cancelled)
 		sc_conn_cancel_not(conn, OP_SEND); /* it would meet the next one */
 	if ((res < 0 || (size_t)res < send->asked) && !(send->cancelled && (res > 0 || res == -ECANCELED)))
@@ -169,6 +189,23 @@ void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
 	send_end(conn, send, res, sink);
 	send_next(conn, res, cancelled, cut);
 	sc_conn_close_step(conn);
+}
+
+void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
+{
+	struct send *send = conn->send_head;
+
+	if (!send)
+		return;
+	if (unlikely(res < 0 || (size_t)res != send->left || send->file || send->cancelled || conn->shut ||
+		     conn->closing)) {
+		complete_unusual(conn, send, res, sink);
+		return;
+	}
+	conn->send_head = send->next;
+	send_end(conn, send, res, sink);
+	if (conn->send_head)
+		sc_send_begin(conn);
 }
 
 void sc_send_cancel(struct sc_conn *conn, struct send *send)
@@ -253,28 +290,33 @@ void sc_send_add(struct sc_conn *conn, struct send *send)
 		sc_send_begin(conn);
 }
 
-struct send *sc_send_get(struct sc_conn *conn, size_t len, uint64_t tag)
+static inline void send_init(struct send *send, struct sc_conn *conn, size_t len, uint64_t tag, bool single)
 {
-	struct send *send = sc_lane_send_get(conn->lane);
-
-	if (!send) {
-		(void)sc_refuse(
-			-ENOMEM,
-			"send: as many as there may be are under way, or memory is short: wait for SC_EVENT_SENT");
-		return NULL;
-	}
 	send->next = NULL;
 	send->conn = conn;
 	send->job = NULL;
 	send->tag = tag;
 	send->len = len;
 	send->left = len;
-	send->file = NULL;
+	send->single = single;
+	send->piece_cnt = single;
 	send->cancelled = false;
-	send->single = false;
 	send->zerocopy = false;
 	send->notices = 0;
-	send->piece_cnt = 0;
+	send->segment_cnt = 0;
+	send->file = NULL;
+}
+
+struct send *sc_send_get(struct sc_conn *conn, size_t len, uint64_t tag)
+{
+	struct send *send = sc_lane_send_get(conn->lane);
+
+	if (send)
+		send_init(send, conn, len, tag, false);
+	else
+		(void)sc_refuse(
+			-ENOMEM,
+			"send: as many as there may be are under way, or memory is short: wait for SC_EVENT_SENT");
 	return send;
 }
 
@@ -333,11 +375,29 @@ int sc_sendv(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt, ui
 	return sc_send_ask(conn, iov, cnt, tag, NULL);
 }
 
-int sc_send(struct sc_conn *conn, const void *data, size_t len, uint64_t tag)
+static __attribute__((noinline)) int send_unusual(struct sc_conn *conn, const void *data, size_t len, uint64_t tag)
 {
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
 
 	return sc_send_ask(conn, &iov, 1, tag, NULL);
+}
+
+/* As a rule: a piece of the session's own memory, a stream that sends, and a struct send at hand. */
+int sc_send(struct sc_conn *conn, const void *data, size_t len, uint64_t tag)
+{
+	struct lane *lane = conn->lane;
+	struct sc_session *session = lane->session;
+	struct send *send = lane->send_free;
+	size_t off = (size_t)((const char *)data - session->mem);
+
+	if (unlikely(!send || session->lost || conn->sealed || conn->closing || conn->send_ended || conn->datagram ||
+		     !len || len > SC_ARENA_LEN_MAX || off >= session->mem_len || len > session->mem_len - off))
+		return send_unusual(conn, data, len, tag);
+	lane->send_free = send->next;
+	send_init(send, conn, len, tag, true);
+	send->piece[0] = (struct iovec){ (void *)(uintptr_t)(session->base + off), len };
+	sc_send_add(conn, send);
+	return 0;
 }
 
 int sc_shutdown(struct sc_conn *conn)

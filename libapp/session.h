@@ -243,7 +243,7 @@ size_t sc_bulk_len(const struct sc_conn *conn, size_t len);
 
 /* The request for the connection's first send, if it is worth one without a copy: true. */
 bool sc_zerocopy_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
-/* The first send's request has a completion. true: the kernel can't do it without a copy, it is asked for again. Else its result. */
+/* The first send's request, without a copy, has a completion. true: the kernel can't do it without a copy, it is asked for again. Else its result. */
 bool sc_zerocopy_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, int *ret_res);
 /* The kernel has stopped reading a send's memory. */
 void sc_zerocopy_notice(struct sc_conn *conn, const struct io_uring_cqe *cqe, struct sink *sink);
@@ -258,8 +258,13 @@ int sc_send_new(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt,
 void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
 /* Asks for more unless there is a reason not to. */
 void sc_recv_next(struct sc_conn *conn);
+/* A copy in the arena, the buffer is given back; or the data itself. */
+void *sc_recv_copy(struct lane *lane, void *data, size_t len);
 /* Few buffers left: the data moves to the arena, so that a connection nobody reads from does not keep them all. */
-void *sc_recv_keep(struct lane *lane, void *data, size_t len);
+static inline void *sc_recv_keep(struct lane *lane, void *data, size_t len)
+{
+	return unlikely(sc_lane_bufs_few(lane)) ? sc_recv_copy(lane, data, len) : data;
+}
 /* An unreleased buffer, or copy, is none any more. */
 void sc_recv_give_back(struct sc_conn *conn, void *data);
 void sc_recv_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, struct sink *sink);

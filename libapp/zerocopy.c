@@ -109,8 +109,6 @@ bool sc_zerocopy_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, 
 	struct send *send = conn->send_head;
 
 	*ret_res = cqe->res;
-	if (!send || !send->zerocopy)
-		return false;
 	if (cqe->flags & IORING_CQE_F_MORE) {
 		send->notices++;
 		conn->notices++;
