@@ -15,6 +15,8 @@
 
 enum {
 	SEND_PIECES = 4,
+	GATHER_PIECES = 16, /* of sends that go in one request */
+	GATHER_LEN = 256 << 10, /* and bytes: the first of them is told of with the last */
 	SEND_CHUNK = 64, /* sends taken from the heap at a time */
 	ACCEPT_AHEAD = 64, /* accepts outstanding per listening socket */
 	ACCEPT_RETRY_MS = 100,
@@ -110,10 +112,10 @@ struct send {
 	};
 };
 
-/* What a SENDMSG points to; lies in the channel, one per connection as one send of it is in flight at most. */
+/* What a SENDMSG points to; lies in the channel, one per connection as one request of it to send is in flight at most. */
 struct send_scratch {
 	struct msghdr msg;
-	struct iovec piece[SEND_PIECES];
+	struct iovec piece[GATHER_PIECES];
 };
 
 /* What requests of a lane point to, always the same. */
@@ -146,6 +148,7 @@ struct sc_conn {
 	struct zerocopy_luck zerocopy_luck;
 	uint8_t zerocopy_nr; /* of the last send that tried */
 	uint8_t notices; /* of all its sends */
+	uint8_t gathered; /* sends behind the first that the request in flight is for, too: all of each */
 	uint8_t zerocopy_mode : 2; /* enum sc_zerocopy */
 	bool zerocopy_known : 1; /* zerocopy_luck is this connection's own, not yet to be asked of the lane */
 	bool on_todo : 1;

@@ -18,17 +18,44 @@ static unsigned int pieces_cut(struct iovec *piece, size_t len)
 	return last + 1;
 }
 
-/* The scratch is free: one send is in flight at a time. */
+/* May the send go in the request for those before it, of cnt pieces and len bytes? A file has chunks, bulk a bound of its own. */
+static bool joins(struct sc_conn *conn, const struct send *send, unsigned int cnt, size_t len)
+{
+	return !send->file && cnt + send->piece_cnt <= GATHER_PIECES && len + send->left <= GATHER_LEN &&
+	       (!conn->lane->high_cnt || conn->high) && !sc_zerocopy_due(conn, send);
+}
+
+/* Adds the pieces of those sends behind the first that may go with it. Their number in all. */
+static unsigned int gather(struct sc_conn *conn, struct iovec *piece, unsigned int cnt)
+{
+	const struct send *send = conn->send_head->next;
+
+	for (size_t len = conn->send_head->left; send && joins(conn, send, cnt, len); send = send->next) {
+		memcpy(piece + cnt, send->piece, send->piece_cnt * sizeof(*send->piece));
+		cnt += send->piece_cnt;
+		len += send->left;
+		conn->gathered++;
+	}
+	return cnt;
+}
+
+/* The scratch is free: one request is in flight at a time. */
 static __attribute__((noinline)) void prep_pieces(struct sc_conn *conn, struct io_uring_sqe *sqe)
 {
 	struct sc_session *session = conn->lane->session;
 	struct send *send = conn->send_head;
 	struct send_scratch *scratch = &conn->lane->scratch[sc_conn_idx(conn)];
+	unsigned int cnt;
 
 	memcpy(scratch->piece, send->piece, send->piece_cnt * sizeof(*send->piece));
+	cnt = gather(conn, scratch->piece, pieces_cut(scratch->piece, send->asked));
+	if (cnt == 1) {
+		io_uring_prep_send(sqe, conn->file, send->piece[0].iov_base, send->asked, MSG_WAITALL);
+		return;
+	}
 	scratch->msg = (struct msghdr){
 		.msg_iov = (void *)(uintptr_t)sc_session_addr(session, scratch->piece),
-		.msg_iovlen = pieces_cut(scratch->piece, send->asked),
+		.msg_iovlen = cnt,
 	};
 	io_uring_prep_sendmsg(sqe, conn->file, (void *)(uintptr_t)sc_session_addr(session, &scratch->msg), MSG_WAITALL);
 }
@@ -47,7 +74,7 @@ void sc_send_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	if (unlikely(send->asked >= ZEROCOPY_LEN_MIN || conn->zerocopy_mode) && send->single &&
 	    sc_zerocopy_prep(conn, sqe))
 		return;
-	if (send->piece_cnt == 1 || send->asked <= send->piece[0].iov_len)
+	if (likely(!send->next && send->piece_cnt == 1))
 		io_uring_prep_send(sqe, conn->file, send->piece[0].iov_base, send->asked, MSG_WAITALL);
 	else
 		prep_pieces(conn, sqe);
@@ -157,20 +184,75 @@ static void send_end(struct sc_conn *conn, struct send *send, int res, struct si
 		conn->lane->session->counters.sent += (uint64_t)res;
 	if (send->notices || conn->held_tail)
 		sc_send_hold(conn, send, res);
+	else if (unlikely(!sink || conn->lane->done_head)) /* after those that were gathered with it */
+		sc_lane_send_done(conn->lane, send, res);
 	else
 		sc_lane_send_tell(conn->lane, send, res, sink);
+}
+
+static void send_unlink(struct sc_conn *conn, struct send *before)
+{
+	struct send *send = before->next;
+
+	before->next = send->next;
+	if (conn->send_tail == send)
+		conn->send_tail = before;
+	sc_lane_send_tell(conn->lane, send, -ECANCELED, NULL); /* a job: only those are cancelled */
+}
+
+/* Ends those of cnt sends behind the first that are cancelled; returns whether there were any. */
+static bool cancelled_drop(struct sc_conn *conn, unsigned int cnt)
+{
+	bool any = false;
+
+	for (struct send *before = conn->send_head; cnt; cnt--) {
+		if (!before->next->cancelled) {
+			before = before->next;
+			continue;
+		}
+		send_unlink(conn, before);
+		any = true;
+	}
+	return any;
+}
+
+/*
+ * The request was for several sends. Those before the one where it ended are whole, that is the first then; returns the result
+ * for it, which is 0 if it was only stopped for the sake of another.
+ */
+static int gathered_complete(struct sc_conn *conn, int res, bool *ret_stopped)
+{
+	unsigned int behind = conn->gathered;
+	struct send *send = conn->send_head;
+
+	conn->gathered = 0;
+	*ret_stopped = send->cancelled;
+	for (; behind && res > 0 && (size_t)res >= send->left; behind--) {
+		res -= (int)send->left;
+		conn->send_head = send->next;
+		send_end(conn, send, 0, NULL);
+		send = conn->send_head;
+		*ret_stopped |= send->cancelled;
+	}
+	send->asked = send->left;
+	*ret_stopped |= cancelled_drop(conn, behind);
+	return res == -ECANCELED && *ret_stopped && !send->cancelled ? 0 : res;
 }
 
 static __attribute__((noinline)) void complete_unusual(struct sc_conn *conn, struct send *send, int res,
 						       struct sink *sink)
 {
-	bool cancelled, cut;
+	bool stopped = send->cancelled, cancelled, cut;
 
-	if (send->cancelled)
+	if (conn->gathered) {
+		res = gathered_complete(conn, res, &stopped);
+		send = conn->send_head;
+	}
+	if (stopped)
 		sc_conn_cancel_not(conn, OP_SEND); /* it would meet the next one */
-	if ((res < 0 || (size_t)res < send->asked) && !(send->cancelled && (res > 0 || res == -ECANCELED)))
+	if ((res < 0 || (size_t)res < send->asked) && !(stopped && (res >= 0 || res == -ECANCELED)))
 		conn->send_broke = true;
-	if (res > 0 && (size_t)res < send->left) {
+	if (res >= 0 && (size_t)res < send->left) {
 		if (send->file)
 			sc_file_sent(conn, (uint32_t)res);
 		else
@@ -197,8 +279,8 @@ void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
 
 	if (!send)
 		return;
-	if (unlikely(res < 0 || (size_t)res != send->left || send->file || send->cancelled || conn->shut ||
-		     conn->closing)) {
+	if (unlikely(res < 0 || (size_t)res != send->left || send->file || send->cancelled || conn->gathered ||
+		     conn->shut || conn->closing)) {
 		complete_unusual(conn, send, res, sink);
 		return;
 	}
@@ -211,6 +293,7 @@ void sc_send_complete(struct sc_conn *conn, int res, struct sink *sink)
 void sc_send_cancel(struct sc_conn *conn, struct send *send)
 {
 	struct send *before = conn->send_head;
+	unsigned int nth = 1;
 
 	if (before == send) {
 		send->cancelled = true;
@@ -224,14 +307,16 @@ void sc_send_cancel(struct sc_conn *conn, struct send *send)
 			sc_handover_step(conn);
 		return;
 	}
-	while (before && before->next != send)
+	for (; before && before->next != send; nth++)
 		before = before->next;
 	if (!before) /* it has ended, and is to be told of or waits for its memory */
 		return;
-	before->next = send->next;
-	if (conn->send_tail == send)
-		conn->send_tail = before;
-	sc_lane_send_tell(conn->lane, send, -ECANCELED, NULL);
+	if (nth <= conn->gathered) {
+		send->cancelled = true;
+		sc_conn_cancel(conn, OP_SEND);
+		return;
+	}
+	send_unlink(conn, before);
 }
 
 /* --- the caller's side --- */

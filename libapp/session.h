@@ -243,6 +243,8 @@ size_t sc_bulk_len(const struct sc_conn *conn, size_t len);
 
 /* The request for the connection's first send, if it is worth one without a copy: true. */
 bool sc_zerocopy_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
+/* Will that be tried for this one, if its turn is now? */
+bool sc_zerocopy_due(struct sc_conn *conn, const struct send *send);
 /* The first send's request, without a copy, has a completion. true: the kernel can't do it without a copy, it is asked for again. Else its result. */
 bool sc_zerocopy_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, int *ret_res);
 /* The kernel has stopped reading a send's memory. */

@@ -57,7 +57,12 @@ static const struct sc_segment *registered_segment(const struct sc_conn *conn, c
 	return __atomic_load_n(&segment->registered, __ATOMIC_RELAXED) & 1U << lane->number ? segment : NULL;
 }
 
-static bool worth_it(struct sc_conn *conn, const struct send *send, bool registered)
+static struct zerocopy_luck *luck_of(struct sc_conn *conn)
+{
+	return conn->zerocopy_known ? &conn->zerocopy_luck : &conn->lane->zerocopy_luck;
+}
+
+static bool worth_it(const struct sc_conn *conn, const struct send *send, bool registered, struct zerocopy_luck *luck)
 {
 	if (!send->single || (send->job && send->job->copied) || conn->notices >= OUT_MAX ||
 	    conn->zerocopy_mode == SC_ZC_NEVER)
@@ -66,12 +71,19 @@ static bool worth_it(struct sc_conn *conn, const struct send *send, bool registe
 		return true;
 	if (send->job) /* cancelled, it must end though the peer takes nothing: the memory would still be TCP's */
 		return false;
-	if (send->asked < (registered ? LEN_REGISTERED : LEN_OTHER))
+	if (send->left < (registered ? LEN_REGISTERED : LEN_OTHER))
 		return false;
-	if (conn->zerocopy_known && !conn->zerocopy_luck.level)
+	if (conn->zerocopy_known && !luck->level)
 		return true;
 	/* a try whose outcome is awaited is enough */
-	return !conn->notices && !luck_skips(conn->zerocopy_known ? &conn->zerocopy_luck : &conn->lane->zerocopy_luck);
+	return !conn->notices && !luck_skips(luck);
+}
+
+bool sc_zerocopy_due(struct sc_conn *conn, const struct send *send)
+{
+	struct zerocopy_luck luck = *luck_of(conn);
+
+	return worth_it(conn, send, registered_segment(conn, send), &luck);
 }
 
 bool sc_zerocopy_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
@@ -80,7 +92,7 @@ bool sc_zerocopy_prep(struct sc_conn *conn, struct io_uring_sqe *sqe)
 	const struct sc_segment *segment = registered_segment(conn, send);
 	bool again = send->notices; /* the rest of a short one keeps its number */
 
-	send->zerocopy = worth_it(conn, send, segment);
+	send->zerocopy = worth_it(conn, send, segment, luck_of(conn));
 	if (!send->zerocopy)
 		return false;
 	if (!again)

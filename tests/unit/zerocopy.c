@@ -157,8 +157,7 @@ static void test_one_event_at_a_time(void **state)
 	sc_send(conn, mem, 1, 3);
 	first = must_try(fake);
 	answer(fake, first, LEN, more);
-	answer(fake, must_ask(fake, IORING_OP_SEND).user_data, 1, 0);
-	answer(fake, must_ask(fake, IORING_OP_SEND).user_data, 1, 0);
+	answer(fake, must_ask(fake, IORING_OP_SENDMSG).user_data, 2, 0);
 	sc_close(conn, 0);
 	cqe_add(fake, must_ask(fake, IORING_OP_SHUTDOWN).user_data, 0);
 	fake->cqes[fake->cq_tail++ & (ENTRIES - 1)] = (struct io_uring_cqe){ .user_data = first, .flags = notif };
