@@ -456,6 +456,21 @@ static int local_wait(struct sc_session *session, int timeout_ms)
 	return ret < 0 && ret != -ETIME && ret != -EBUSY && ret != -EAGAIN ? ret : 0;
 }
 
+/* By their names: to cancel whatever there is, the kernel begins its search anew for each request that it has found. */
+static void receives_cancel(struct lane *lane)
+{
+	for (unsigned int i = 0; i < lane->conns_fresh; i++) {
+		struct io_uring_sync_cancel_reg receive = {
+			.addr = sc_conn_tag(&lane->conns[i], OP_RECV),
+			.fd = -1,
+			.timeout = { .tv_sec = 0 },
+		};
+
+		if (lane->conns[i].inflight & OP_RECV)
+			(void)io_uring_register_sync_cancel(&lane->ring, &receive);
+	}
+}
+
 /*
  * The kernel ends the requests of a closed ring in its own time, and until then they hold their sockets. Here they end before,
  * so that the ports are free afterwards.
@@ -469,6 +484,8 @@ static void sockets_close(struct sc_session *session)
 		.timeout = { .tv_nsec = GOODBYE_MS * 1000000LL },
 	};
 
+	receives_cancel(&session->lanes[0]);
+	work_run(session, NULL);
 	(void)io_uring_register_sync_cancel(ring, &all);
 	work_run(session, NULL); /* where cancelled requests end */
 	(void)io_uring_unregister_files(ring);
