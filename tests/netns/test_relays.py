@@ -26,16 +26,16 @@ SERVER_PORT = PORT + 100
 class Program:
     """One that runs on the server host."""
 
-    def __init__(self, lab, request, *args):
+    def __init__(self, lab, request, *args, address="::"):
         name, engine = args[0], request.param
         options = ["--engine", engine]
         if engine == "direct":
             options += ["--socket", request.getfixturevalue("ringsvc").socket]
         self.lab = lab
-        self.process = lab.server.popen(lab.bin(name), "--address", "::", "--port", PORT, "--stats", *options, *args[1:],
+        self.process = lab.server.popen(lab.bin(name), "--address", address, "--port", PORT, "--stats", *options, *args[1:],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         line = self.process.stderr.readline()
-        assert re.fullmatch(rf"{name}: listening on \[::\]:{PORT} \(engine {engine}.*\)\n", line), line
+        assert re.fullmatch(rf"{name}: listening on \[{re.escape(address)}\]:{PORT} \(engine {engine}.*\)\n", line), line
 
     def stop(self):
         """SIGTERM; returns the statistics line, parsed, and what it said on stderr."""
@@ -97,6 +97,41 @@ def test_flood_is_survived(udp_echo):
     assert wait_until(answers)
     sock.close()
     assert udp_echo.stop()[1] == ""
+
+
+def link_local(host):
+    """The address of its device that means nothing without the device."""
+    said = json.loads(host.run("ip", "-j", "-6", "addr", "show", "dev", host.ifname).stdout)
+    return next(info["local"] for info in said[0]["addr_info"] if info["scope"] == "link")
+
+
+@pytest.mark.parametrize("request_engine", ENGINES)
+def test_link_local_addresses(request, lab, request_engine):
+    """Listening, answering a datagram and connecting by way of the device that the address names."""
+    request.param = request_engine
+    address = link_local(lab.server)
+    here, there = (f"{link_local(host)}%{lab.server.ifname}" for host in (lab.server, lab.client))
+    index = lab.client.link()["ifindex"]
+    end, sock, upstream = in_namespace(lab.client.netns, lambda: [
+        socket.socket(socket.AF_INET6, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM, socket.SOCK_STREAM)])
+    for made in end, sock, upstream:
+        made.settimeout(10)
+    echo = Program(lab, request, "udp_echo", address=here)
+    end.connect((address, PORT, 0, index))
+    end.send(b"and back")
+    assert end.recv(100) == b"and back"
+    echo.stop()
+    upstream.bind(("::", SERVER_PORT))
+    upstream.listen()
+    proxy = Program(lab, request, "proxy", "--to", there, "--to-port", SERVER_PORT, address=here)
+    sock.connect((address, PORT, 0, index))
+    sock.sendall(b"over")
+    server, peer = upstream.accept()
+    server.settimeout(10)
+    assert (peer[0].partition("%")[0], peer[3]) == (address, index) and server.recv(4) == b"over"
+    for made in end, sock, upstream, server:
+        made.close()
+    assert proxy.stop()[1] == ""
 
 
 # --- proxy --------------------------------------------------------------------------------------------------------------------

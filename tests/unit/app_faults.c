@@ -63,6 +63,7 @@ static bool fails(const char *name)
 
 FAULT(void *, malloc, NULL, ENOMEM, (size_t len), len)
 FAULT(void *, calloc, NULL, ENOMEM, (size_t cnt, size_t len), cnt, len)
+FAULT(void *, aligned_alloc, NULL, ENOMEM, (size_t alignment, size_t len), alignment, len)
 FAULT(void *, realloc, NULL, ENOMEM, (void *mem, size_t len), mem, len)
 FAULT(void *, mmap, MAP_FAILED, ENOMEM, (void *mem, size_t len, int prot, int flags, int fd, off_t off), mem, len, prot,
       flags, fd, off)
@@ -79,8 +80,11 @@ FAULT(int, connect, -1, ECONNREFUSED, (int fd, const struct sockaddr *addr, sock
 FAULT(int, getpeername, -1, ENOTCONN, (int fd, struct sockaddr *addr, socklen_t *len), fd, addr, len)
 FAULT(ssize_t, sendmsg, -1, ENOBUFS, (int fd, const struct msghdr *msg, int flags), fd, msg, flags)
 FAULT(ssize_t, recvmsg, -1, ECONNRESET, (int fd, struct msghdr *msg, int flags), fd, msg, flags)
+FAULT(int, open, -1, EMFILE, (const char *path, int flags), path, flags)
+FAULT(int, fcntl, -1, EMFILE, (int fd, int command, long arg), fd, command, arg)
 FAULT(int, fstat, -1, EIO, (int fd, struct stat *ret), fd, ret)
 FAULT(int, eventfd, -1, EMFILE, (unsigned int value, int flags), value, flags)
+FAULT(int, eventfd_write, -1, EAGAIN, (int fd, eventfd_t value), fd, value)
 FAULT(int, epoll_create1, -1, EMFILE, (int flags), flags)
 FAULT(int, epoll_ctl, -1, ENOMEM, (int epoll, int op, int fd, struct epoll_event *event), epoll, op, fd, event)
 FAULT(int, epoll_wait, -1, EINTR, (int epoll, struct epoll_event *events, int max, int timeout_ms), epoll, events, max,
@@ -116,9 +120,11 @@ FAULT_RING(io_uring_submit_and_wait_timeout, EFAULT,
 
 struct talk {
 	struct sc_session *session;
+	struct sc_session *taker; /* another of its group, which is given what is accepted; or NULL */
 	struct sc_listener *listener;
 	struct sc_segment *segment;
 	struct sc_conn *near;
+	const char *said; /* 5 bytes */
 	bool echoed, ended; /* the bytes came back; no use waiting */
 };
 
@@ -147,13 +153,20 @@ static void talk_event(struct talk *talk, const struct sc_event *event)
 	switch (event->type) {
 	case SC_EVENT_CONNECT:
 	case SC_EVENT_ERROR:
+	case SC_EVENT_GIVEN:
 		talk->ended |= event->result < 0;
+		break;
+	case SC_EVENT_ACCEPT:
+		talk->ended |= talk->taker && refused(LIB(sc_conn_give(event->conn, talk->taker)));
+		break;
+	case SC_EVENT_TAKEN:
+		talk->ended |= refused(LIB(sc_send(talk->near, sc_segment_mem(talk->segment), 5, 0)));
 		break;
 	case SC_EVENT_RECV:
 		if (!event->len || (!near && refused(LIB(sc_send(event->conn, event->data, event->len, 1))))) {
 			talk->ended = true;
 		} else if (near) {
-			assert_memory_equal(event->data, "hello", 5);
+			assert_memory_equal(event->data, talk->said, 5);
 			talk->echoed = true;
 		}
 		break;
@@ -166,18 +179,25 @@ static void talk_event(struct talk *talk, const struct sc_event *event)
 	}
 }
 
-static void talk_run(struct talk *talk)
+static void talk_turn(struct talk *talk, struct sc_session *session, int timeout_ms)
 {
 	struct sc_event events[EVENTS];
+	int cnt = LIB(sc_wait(session, events, EVENTS, timeout_ms));
+
+	if (cnt < 0)
+		talk->ended = cnt != -EINTR;
+	for (int i = 0; i < cnt; i++)
+		talk_event(talk, &events[i]);
+}
+
+static void talk_run(struct talk *talk)
+{
 	time_t end = time(NULL) + PATIENCE_S;
 
 	while (!talk->echoed && !talk->ended) {
-		int cnt = LIB(sc_wait(talk->session, events, EVENTS, 20));
-
-		if (cnt < 0)
-			talk->ended = cnt != -EINTR;
-		for (int i = 0; i < cnt; i++)
-			talk_event(talk, &events[i]);
+		if (talk->taker)
+			talk_turn(talk, talk->taker, 1);
+		talk_turn(talk, talk->session, talk->taker ? 1 : 20);
 		if (time(NULL) > end)
 			fail_msg("nothing came after a failure of %s", failed ? failed : "nothing");
 	}
@@ -220,6 +240,23 @@ static void talk_by_events(struct talk *talk)
 		talk_run(talk);
 }
 
+/* What is accepted goes to the other session, which sends it back from there. */
+static void talk_by_handing_over(struct talk *talk)
+{
+	talk_run(talk);
+}
+
+/* The beginning of this program, from its file. */
+static void talk_by_files(struct talk *talk)
+{
+	struct sc_file *file;
+
+	talk->said = "\177ELF\2";
+	if (!refused(LIB(sc_file_open(talk->session, "/proc/self/exe", &file))) &&
+	    !refused(LIB(sc_send_file(talk->near, file, 0, 5, 0))))
+		talk_run(talk);
+}
+
 /* A datagram to itself, and options: the descriptor comes here for each. */
 static void talk_by_datagrams(struct talk *talk)
 {
@@ -242,7 +279,7 @@ static void talk_begin(struct talk *talk, void (*how)(struct talk *))
 	if (refused(LIB(sc_listen(talk->session, "127.0.0.1", 0, 0, &talk->listener))) ||
 	    refused(LIB(sc_register_mem(talk->session, SEGMENT_LEN, &talk->segment))))
 		return;
-	memcpy(sc_segment_mem(talk->segment), "hello", 5);
+	memcpy(sc_segment_mem(talk->segment), talk->said, 5);
 	options.address = "127.0.0.1";
 	options.port = sc_listener_port(talk->listener);
 	if (how == talk_by_datagrams || !refused(LIB(sc_connect(talk->session, &options, &talk->near))))
@@ -253,17 +290,22 @@ static void talk_begin(struct talk *talk, void (*how)(struct talk *))
 static bool talk(void (*how)(struct talk *))
 {
 	struct sc_options options = SC_OPTIONS_INIT;
-	struct talk talk = { 0 };
+	struct talk talk = { .said = "hello" };
+	struct sc_session *sessions[2] = { NULL, NULL };
 
 	calls = 0;
 	failed = NULL;
 	options.conns = 16;
 	server_options(&options);
-	if (refused(LIB(sc_open(&options, &talk.session))))
+	if (refused(LIB(how == talk_by_handing_over ? sc_open_threads(&options, 2, sessions) :
+						      sc_open(&options, sessions))))
 		return false;
+	talk.session = sessions[0];
+	talk.taker = sessions[1];
 	talk_begin(&talk, how);
 	armed = true;
 	sc_close_session(talk.session);
+	sc_close_session(talk.taker);
 	armed = false;
 	return talk.echoed;
 }
@@ -317,12 +359,26 @@ static void test_each_call_fails_by_jobs(void **state)
 	each_call_fails(talk_by_jobs);
 }
 
+static void test_each_call_fails_by_files(void **state)
+{
+	(void)state;
+	each_call_fails(talk_by_files);
+}
+
+static void test_each_call_fails_by_handing_over(void **state)
+{
+	(void)state;
+	each_call_fails(talk_by_handing_over);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest scenarios[] = {
 		cmocka_unit_test(test_each_call_fails),
 		cmocka_unit_test(test_each_call_fails_by_jobs),
 		cmocka_unit_test(test_each_call_fails_by_datagrams),
+		cmocka_unit_test(test_each_call_fails_by_files),
+		cmocka_unit_test(test_each_call_fails_by_handing_over),
 	};
 
 	return server_run(scenarios, sizeof(scenarios) / sizeof(*scenarios), argc > 1 ? argv[1] : NULL);

@@ -7,6 +7,7 @@
 
 #include <sidecore/app.h>
 
+#include <dirent.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -99,4 +100,54 @@ const char *service_path(void)
 pid_t service_pid(void)
 {
 	return pid;
+}
+
+/* The first number of a task's schedstat: nanoseconds on a CPU. */
+static int64_t task_cpu_us(pid_t engine, const char *task)
+{
+	long long ns = 0;
+	char name[64];
+	FILE *file;
+
+	(void)snprintf(name, sizeof(name), "/proc/%d/task/%.16s/schedstat", engine, task);
+	file = fopen(name, "r");
+	if (file && fscanf(file, "%lld", &ns) != 1)
+		ns = 0;
+	if (file)
+		(void)fclose(file);
+	return ns / 1000;
+}
+
+static int64_t process_cpu_us(pid_t engine)
+{
+	struct dirent *task;
+	int64_t us = 0;
+	char name[32];
+	DIR *tasks;
+
+	(void)snprintf(name, sizeof(name), "/proc/%d/task", engine);
+	tasks = opendir(name);
+	while (tasks && (task = readdir(tasks)))
+		us += *task->d_name == '.' ? 0 : task_cpu_us(engine, task->d_name);
+	if (tasks)
+		(void)closedir(tasks);
+	return us;
+}
+
+int64_t service_cpu_us(void)
+{
+	int64_t us = 0;
+	char name[64];
+	int engine;
+	FILE *file;
+
+	if (!pid)
+		return 0;
+	(void)snprintf(name, sizeof(name), "/proc/%d/task/%d/children", pid, pid);
+	file = fopen(name, "r");
+	while (file && fscanf(file, "%d", &engine) == 1)
+		us += process_cpu_us(engine);
+	if (file)
+		(void)fclose(file);
+	return us;
 }

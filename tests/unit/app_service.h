@@ -3,6 +3,7 @@
 #ifndef TESTS_APP_SERVICE_H
 #define TESTS_APP_SERVICE_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Starts it and waits until it answers; 0 or -1. */
@@ -13,5 +14,7 @@ void service_stop(void);
 /* Its socket, or NULL when none runs. */
 const char *service_path(void);
 pid_t service_pid(void);
+/* What its engines, pollers among their threads, have had of the CPUs; 0 if none runs. */
+int64_t service_cpu_us(void);
 
 #endif
