@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Connects each client to another server and relays both ways. */
 #include <err.h>
+#include <netdb.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine.h"
 #include "options.h"
@@ -11,7 +13,7 @@
 #include "signals.h"
 #include "usage.h"
 
-enum { EVENTS_MAX = 128, CONNS_DEFAULT = 4096, TIMEOUT_MS = 5000 };
+enum { EVENTS_MAX = 128, CONNS_DEFAULT = 4096, TIMEOUT_MS = 5000, UNIX_PATH_MAX = 107 };
 enum { OPTION_TO = 0x1000, OPTION_TO_PORT, OPTION_TIMEOUT_MS };
 
 struct options {
@@ -26,6 +28,26 @@ static const struct argp_option own_options[] = {
 	{ "timeout-ms", OPTION_TIMEOUT_MS, "N", 0, "Give it N ms to take a connection (default 5000)", 1 },
 	{ 0 },
 };
+
+/* Now, and not when the first client comes. */
+static void check_to(const struct argp_state *state, const struct sc_connect_options *to)
+{
+	const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST };
+	struct addrinfo *numeric;
+
+	if (!to->address)
+		sc_usage(state, "no server: name it with --to");
+	if (!strncmp(to->address, "unix:", 5)) {
+		if (!to->address[5] || strlen(to->address + 5) > UNIX_PATH_MAX)
+			sc_usage(state, "--to %.40s: the path is to have 1 to %d bytes", to->address, UNIX_PATH_MAX);
+		return;
+	}
+	if (getaddrinfo(to->address, NULL, &hints, &numeric))
+		sc_usage(state, "--to %s: not a numeric address, nor unix:/path", to->address);
+	freeaddrinfo(numeric);
+	if (!to->port)
+		sc_usage(state, "--to %s: no port of it: name it with --to-port", to->address);
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -46,8 +68,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->to.timeout_ms = (unsigned int)sc_option_number(state, "timeout-ms", arg, 1, 3600000);
 		return 0;
 	case ARGP_KEY_SUCCESS:
-		if (!options->to.address)
-			sc_usage(state, "no server: name it with --to");
+		check_to(state, &options->to);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -346,6 +346,9 @@ def test_datagrams_of_two_lanes(lab, two_lanes):
 
 @pytest.mark.parametrize("args, says", [
     ((), "--to"),
+    (("--to", "server.example", "--to-port", "80"), "--to server.example"),
+    (("--to", "10.0.0.1"), "--to-port"),
+    (("--to", "unix:"), "--to unix:"),
     (("--to", "10.0.0.1", "--to-port", "0"), "--to-port 0"),
     (("--to", "10.0.0.1", "--timeout-ms", "x"), "--timeout-ms x"),
 ])
