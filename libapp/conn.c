@@ -108,8 +108,6 @@ bool sc_conn_fill(struct sc_conn *conn)
 		unsigned int bit = (unsigned int)__builtin_ctz(left);
 		uint16_t op = (uint16_t)(1U << bit);
 
-		if (op == OP_RECV && !sc_lane_bufs_free(conn->lane))
-			continue; /* asks again when a buffer is released */
 		if (op & (OP_SEND | OP_READ) && conn->lane->high_cnt && !sc_bulk_admit(conn))
 			continue; /* waits with the lane */
 		do {
@@ -171,9 +169,7 @@ void sc_conn_close_step(struct sc_conn *conn)
 	if (conn->giving)
 		return;
 	conn->close_asked = true;
-	conn->want &= (uint16_t)~OP_RECV;
-	if (conn->inflight & OP_RECV)
-		sc_conn_cancel(conn, OP_RECV);
+	sc_recv_stop(conn);
 	if (conn->connecting)
 		sc_connect_abort(conn);
 	if (conn->close_reset)

@@ -415,8 +415,6 @@ int sc_conn_give(struct sc_conn *conn, struct sc_session *to)
 	conn->parcel = parcel;
 	conn->giving = true;
 	list_add(conn->lane, parcel);
-	conn->want &= (uint16_t)~OP_RECV;
-	if (conn->inflight & OP_RECV)
-		sc_conn_cancel(conn, OP_RECV);
+	sc_recv_stop(conn);
 	return 0;
 }

@@ -181,13 +181,15 @@ static __attribute__((noinline)) void reap_done(struct lane *lane, struct sink *
 	}
 }
 
-/* What is no connection's. */
+/* What is no connection's, or nobody's. */
 static __attribute__((noinline)) void dispatch_own(struct lane *lane, const struct io_uring_cqe *cqe)
 {
 	uint32_t gen = sc_tag_gen(cqe->user_data), idx = sc_tag_idx(cqe->user_data);
 
 	if (cqe->user_data == SC_TAG_FENCE)
 		sc_bulk_fenced(lane);
+	else if (cqe->user_data == SC_TAG_FED)
+		lane->feeding = false;
 	else if (cqe->user_data == SC_DOORBELL_TAG)
 		lane->doorbell_armed = cqe->flags & IORING_CQE_F_MORE;
 	else if (sc_tag_op(cqe->user_data))
@@ -210,7 +212,7 @@ static inline void dispatch(struct lane *lane, const struct io_uring_cqe *cqe, s
 	uint64_t data = cqe->user_data;
 	uint32_t op = sc_tag_op(data), idx = sc_tag_idx(data);
 
-	if (unlikely(!op || data >= SC_TAG_FENCE))
+	if (unlikely(!op || data >= SC_TAG_FED))
 		dispatch_own(lane, cqe);
 	else if (likely(idx < lane->conns_fresh && (lane->conns[idx].gen & 0xffffff) == sc_tag_gen(data)))
 		sc_conn_complete(&lane->conns[idx], op, cqe, sink);
@@ -293,6 +295,8 @@ static void todo_fill(struct lane *lane)
 void sc_lane_fill(struct lane *lane)
 {
 	sc_lane_bufs_publish(lane);
+	if (lane->starved_head)
+		sc_recv_feed(lane);
 	if (lane->todo_head)
 		todo_fill(lane);
 	if (lane->bulk_head)

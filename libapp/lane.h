@@ -40,9 +40,10 @@ enum conn_op {
 };
 enum { OPS_MAX = 16 };
 
-/* user_data of what nobody waits for, and of what tells that the consumer has all bulk. */
+/* user_data of what nobody waits for, of what tells that the consumer has all bulk, and that it has tried who was starved. */
 #define SC_TAG_NOBODY (~1ULL)
 #define SC_TAG_FENCE  (~2ULL)
+#define SC_TAG_FED    (~3ULL) /* the least of them */
 
 /*
  * user_data of a connection's request is a number in 16 bits, 0 but for datagrams, its entry in 16, its generation in 24, and
@@ -134,6 +135,7 @@ struct sc_conn {
 	void *data;
 	struct sc_conn *next; /* of the free list, or of the lane's todo list */
 	struct sc_conn *bulk_next; /* of the lane's bulk list */
+	struct sc_conn *starved_prev, *starved_next; /* of the lane's starved list */
 	struct parcel *parcel; /* is being given to another session, or was and has not told all it brought; or NULL */
 	struct inbox *inbox; /* receives by jobs; NULL: by events */
 	struct reader *reader; /* NULL: no file is being sent */
@@ -156,6 +158,7 @@ struct sc_conn {
 	bool on_bulk : 1; /* its OP_SEND and OP_READ wait there; what else it wants does not */
 	bool bulk_turn : 1; /* taken from there for its send */
 	bool paused : 1; /* the window is full */
+	bool starved : 1; /* on that list, which is all that it wants of OP_RECV */
 	bool recv_limited : 1; /* the receive was asked for with recv_limit */
 	bool recv_ended : 1; /* end of stream or error: no more receiving */
 	bool send_ended : 1; /* sc_shutdown, or a send failed */
@@ -206,6 +209,8 @@ struct lane {
 	struct sc_conn *conn_free;
 	struct sc_conn *conn_resting, *conn_resting_last; /* ended, see rest.c */
 	struct sc_conn *todo_head, *todo_tail;
+	struct sc_conn *starved_head, *starved_tail; /* their receives were refused for want of buffers */
+	bool feeding; /* some of them have asked again, and SC_TAG_FED is under way */
 	struct send_scratch *scratch; /* conn_cnt */
 	struct zerocopy_luck zerocopy_luck; /* of connections that do not know yet */
 

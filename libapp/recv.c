@@ -39,22 +39,95 @@ void *sc_recv_copy(struct lane *lane, void *data, size_t len)
 	return copy;
 }
 
+static bool wanted(const struct sc_conn *conn)
+{
+	return !(conn->closing || conn->given || conn->recv_ended || conn->paused || conn->parcel || conn->starved ||
+		 (conn->want | conn->inflight) & OP_RECV);
+}
+
 void sc_recv_next(struct sc_conn *conn)
 {
-	if (conn->closing || conn->given || conn->recv_ended || conn->paused || conn->parcel ||
-	    ((conn->want | conn->inflight) & OP_RECV))
+	if (wanted(conn))
+		sc_conn_want(conn, OP_RECV);
+}
+
+/*
+ * There was no buffer for what has arrived. To ask again at once would only be refused again, and to try all that wait at each
+ * turn would cost more than serving those there are buffers for: so they stand in line.
+ */
+static void starve(struct sc_conn *conn)
+{
+	struct lane *lane = conn->lane;
+
+	lane->session->counters.recv_starved++;
+	if (!wanted(conn))
 		return;
-	sc_conn_want(conn, OP_RECV);
+	conn->starved = true;
+	conn->starved_next = NULL;
+	conn->starved_prev = lane->starved_tail;
+	if (lane->starved_tail)
+		lane->starved_tail->starved_next = conn;
+	else
+		lane->starved_head = conn;
+	lane->starved_tail = conn;
+}
+
+static void starved_remove(struct sc_conn *conn)
+{
+	struct lane *lane = conn->lane;
+
+	if (conn->starved_prev)
+		conn->starved_prev->starved_next = conn->starved_next;
+	else
+		lane->starved_head = conn->starved_next;
+	if (conn->starved_next)
+		conn->starved_next->starved_prev = conn->starved_prev;
+	else
+		lane->starved_tail = conn->starved_prev;
+	conn->starved = false;
+}
+
+/*
+ * As many as there are buffers for. One that has nothing to receive needs none and completes nothing: so a request that does
+ * goes along, and when it has, it is the turn of those behind.
+ */
+void sc_recv_feed(struct lane *lane)
+{
+	unsigned int cnt = sc_lane_bufs_free(lane);
+	struct io_uring_sqe *sqe;
+
+	if (!sc_recv_may_feed(lane))
+		return;
+	sqe = sc_lane_sqe(lane);
+	if (!sqe) {
+		lane->session->counters.sq_full++;
+		return;
+	}
+	io_uring_prep_nop(sqe);
+	io_uring_sqe_set_data64(sqe, SC_TAG_FED);
+	lane->feeding = true;
+	for (; cnt && lane->starved_head; cnt--) {
+		struct sc_conn *conn = lane->starved_head;
+
+		starved_remove(conn);
+		sc_recv_next(conn);
+	}
+}
+
+void sc_recv_stop(struct sc_conn *conn)
+{
+	conn->want &= (uint16_t)~OP_RECV;
+	if (conn->starved)
+		starved_remove(conn);
+	if (conn->inflight & OP_RECV)
+		sc_conn_cancel(conn, OP_RECV);
 }
 
 static void recv_pause(struct sc_conn *conn)
 {
 	conn->paused = true;
 	conn->lane->session->counters.recv_paused++;
-	if (conn->want & OP_RECV)
-		conn->want &= (uint16_t)~OP_RECV;
-	else if (conn->inflight & OP_RECV)
-		sc_conn_cancel(conn, OP_RECV);
+	sc_recv_stop(conn);
 }
 
 /* Not as a stream's next event. true: it is held until the caller gives it back. */
@@ -91,13 +164,11 @@ static inline void recv_data(struct sc_conn *conn, void *data, size_t len, struc
 
 static __attribute__((noinline)) void recv_end(struct sc_conn *conn, int res, struct sink *sink)
 {
-	if (res == -ENOBUFS)
-		conn->lane->session->counters.recv_starved++;
 	if (res == -EINVAL && conn->recv_limited) { /* before 6.18 the kernel has no such limit: without it */
 		conn->lane->recv_limit = 0;
 		return;
 	}
-	if (res == -ENOBUFS || res == -ECANCELED || conn->closing || conn->recv_shut)
+	if (res == -ECANCELED || conn->closing || conn->recv_shut)
 		return;
 	conn->recv_ended = true;
 	/* A reset is told once: a send that met it leaves the receiver what looks like an orderly end. */
@@ -126,7 +197,9 @@ void sc_recv_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, stru
 		recv_data(conn, data, (size_t)cqe->res, sink);
 	else if (data)
 		sc_lane_buf_put(lane, data);
-	if (unlikely(cqe->res <= 0))
+	if (unlikely(cqe->res == -ENOBUFS))
+		starve(conn);
+	else if (unlikely(cqe->res <= 0))
 		recv_end(conn, cqe->res, sink);
 	if (unlikely(!(cqe->flags & IORING_CQE_F_MORE)))
 		sc_recv_next(conn);
@@ -174,9 +247,7 @@ int sc_shutdown_recv(struct sc_conn *conn)
 	if (conn->inbox || conn->lane->session->store.cnt)
 		sc_inbox_drop(conn);
 	conn->recv_ended = true;
-	conn->want &= (uint16_t)~OP_RECV;
-	if (conn->inflight & OP_RECV)
-		sc_conn_cancel(conn, OP_RECV);
+	sc_recv_stop(conn);
 	if (!conn->connecting)
 		sc_conn_want(conn, OP_SHUTDOWN_RECV);
 	return 0;

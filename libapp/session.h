@@ -260,6 +260,15 @@ int sc_send_new(struct sc_conn *conn, const struct iovec *iov, unsigned int cnt,
 void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
 /* Asks for more unless there is a reason not to. */
 void sc_recv_next(struct sc_conn *conn);
+/* Has what was asked for cancelled. */
+void sc_recv_stop(struct sc_conn *conn);
+/* Some of those that were starved ask again. */
+void sc_recv_feed(struct lane *lane);
+
+static inline bool sc_recv_may_feed(const struct lane *lane)
+{
+	return lane->starved_head && !lane->feeding && sc_lane_bufs_free(lane);
+}
 /* A copy in the arena, the buffer is given back; or the data itself. */
 void *sc_recv_copy(struct lane *lane, void *data, size_t len);
 /* Few buffers left: the data moves to the arena, so that a connection nobody reads from does not keep them all. */

@@ -81,6 +81,8 @@ static void test_receive_goes_on(void **state)
 	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
 		answer(fake, recv.user_data, ends[i], 0);
 		assert_int_equal(fake->event_cnt, 0);
+		if (ends[i] == -ENOBUFS)
+			(void)must_ask(fake, IORING_OP_NOP);
 		recv = must_ask(fake, IORING_OP_RECV);
 		must_ask_nothing(fake);
 	}
@@ -160,6 +162,33 @@ static void test_few_buffers_are_copied_out(void **state)
 	assert_true(fake->session.counters.recv_copied > 0);
 	sc_release(conn, data); /* a copy: goes back to the arena */
 	assert_non_null(sc_arena_alloc(&fake->session.arena, ARENA / 2));
+}
+
+/* Many may be starved: when buffers come back, as many ask again as there are buffers, the longest starved first. */
+static void test_starved_stand_in_line(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv[4], fed;
+	struct sc_conn *conn[4];
+
+	for (unsigned int i = 0; i < 4; i++)
+		conn[i] = accepted(fake, &recv[i]);
+	fake->lane.bufs_held = BUFS;
+	for (unsigned int i = 0; i < 4; i++)
+		answer(fake, recv[i].user_data, -ENOBUFS, 0);
+	must_ask_nothing(fake);
+	fake->lane.bufs_held--;
+	fed = must_ask(fake, IORING_OP_NOP);
+	assert_int_equal(must_ask(fake, IORING_OP_RECV).fd, sc_conn_slot(conn[0]));
+	fake->lane.bufs_held--;
+	must_ask_nothing(fake); /* whether the first needs one is not known yet */
+	sc_close(conn[1], 0);
+	(void)must_ask(fake, IORING_OP_CLOSE);
+	answer(fake, fed.user_data, 0, 0);
+	(void)must_ask(fake, IORING_OP_NOP);
+	assert_int_equal(must_ask(fake, IORING_OP_RECV).fd, sc_conn_slot(conn[2]));
+	assert_int_equal(must_ask(fake, IORING_OP_RECV).fd, sc_conn_slot(conn[3]));
+	must_ask_nothing(fake);
 }
 
 static void test_sends_in_order(void **state)
@@ -740,6 +769,7 @@ int main(void)
 		TEST(test_limit_is_refused_to_all),
 		TEST(test_window),
 		TEST(test_few_buffers_are_copied_out),
+		TEST(test_starved_stand_in_line),
 		TEST(test_sends_in_order),
 		TEST(test_failed_send_fails_the_rest),
 		TEST(test_reset_met_by_a_send),
