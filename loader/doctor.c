@@ -68,6 +68,17 @@ static void examine_attached(const struct sc_place *place, const struct sc_pins 
 	sc_checks_tuning(place, pins, diagnosis);
 }
 
+static void examine_unreadable(const struct sc_place *place, int err, struct sc_diagnosis *diagnosis)
+{
+	if (err == -ESTALE)
+		sc_diagnosis_add(diagnosis, SC_GRADE_PROBLEM, place->ifname,
+				 "an older version attached it; run sidecore-loader upgrade %s", place->ifname);
+	else
+		sc_diagnosis_add(diagnosis, SC_GRADE_PROBLEM, place->ifname, "its pins cannot be used: %s; %s",
+				 err == -EPROTO ? "another version made them" : strerror(-err),
+				 err == -EPROTO ? "detach, then attach again" : "run as the user who attached it");
+}
+
 static void examine(const struct sc_place *place, struct sc_diagnosis *diagnosis)
 {
 	struct sc_pins pins;
@@ -79,9 +90,7 @@ static void examine(const struct sc_place *place, struct sc_diagnosis *diagnosis
 	} else if (err == -ENOENT || err == -ENODEV) {
 		examine_free(place, diagnosis);
 	} else {
-		sc_diagnosis_add(diagnosis, SC_GRADE_PROBLEM, place->ifname, "its pins cannot be used: %s; %s",
-				 err == -EPROTO ? "another version made them" : strerror(-err),
-				 err == -EPROTO ? "detach, then attach again" : "run as the user who attached it");
+		examine_unreadable(place, err, diagnosis);
 	}
 }
 

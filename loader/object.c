@@ -2,7 +2,11 @@
 // Loads the BPF skeleton; the only file that knows it.
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+#include <bpf/bpf.h>
 
 #include <sidecore/steer.h>
 #include "steer.skel.h"
@@ -44,12 +48,32 @@ __u32 sc_object_modules(void)
 	return sc_object_has_sockets() ? ~0U : ~(__u32)SC_MODULE_SOCKETS;
 }
 
-/* The programs name the map also while the module is off. One for perf events refuses sockets. */
-static int choose_sockets(struct steer_bpf *skeleton, const struct sc_pins *pins)
+/* The programs name the map of sockets also while the module is off. One for perf events refuses sockets. */
+static int fit_to_machine(struct steer_bpf *skeleton)
 {
-	if (pins->sockets >= 0 || sc_object_has_sockets())
-		return 0;
-	return bpf_map__set_type(skeleton->maps.sockets, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	int cpus = libbpf_num_possible_cpus(), err;
+
+	if (cpus < 0)
+		return cpus;
+	err = bpf_map__set_max_entries(skeleton->maps.cpus, cpus);
+	if (!err && !sc_object_has_sockets())
+		err = bpf_map__set_type(skeleton->maps.sockets, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	return err;
+}
+
+static int open_fitted(struct steer_bpf **ret_skeleton)
+{
+	struct steer_bpf *skeleton = steer_bpf__open();
+	int err;
+
+	if (!skeleton)
+		return -errno;
+	err = fit_to_machine(skeleton);
+	if (err)
+		steer_bpf__destroy(skeleton);
+	else
+		*ret_skeleton = skeleton;
+	return err;
 }
 
 static int choose_programs(struct steer_bpf *skeleton, enum sc_mode mode)
@@ -77,21 +101,51 @@ static int keep_all(struct sc_pins *pins, const struct steer_bpf *skeleton, enum
 	return err ?: keep(&pins->on_cpu, bpf_program__fd(skb ? skeleton->progs.on_cpu_skb : skeleton->progs.on_cpu));
 }
 
+static bool fits(const struct bpf_map *map, int fd)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return !bpf_map_get_info_by_fd(fd, &info, &len) && info.type == bpf_map__type(map) &&
+	       info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
+	       info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
+}
+
+static void drop_unless_fit(const struct bpf_map *map, int *fd, char *names, size_t len)
+{
+	size_t end = strlen(names);
+
+	if (fits(map, *fd))
+		return;
+	snprintf(names + end, len - end, "%s%s", end ? " " : "", bpf_map__name(map));
+	close(*fd);
+	*fd = -1;
+}
+
+int sc_object_drop_unfit(struct sc_pins *pins, char *ret_names, size_t len)
+{
+	struct steer_bpf *skeleton;
+	int err = open_fitted(&skeleton);
+
+	if (err)
+		return err;
+	ret_names[0] = '\0';
+#define DROP(name, help) drop_unless_fit(skeleton->maps.name, &pins->name, ret_names, len);
+	SC_STEER_PINS(DROP)
+#undef DROP
+	steer_bpf__destroy(skeleton);
+	return 0;
+}
+
 int sc_object_load(struct sc_pins *pins, enum sc_mode mode, __u32 modules)
 {
 	struct steer_bpf *skeleton;
-	int err, cpus;
+	int err = open_fitted(&skeleton);
 
-	cpus = libbpf_num_possible_cpus();
-	if (cpus < 0)
-		return cpus;
-	skeleton = steer_bpf__open();
-	if (!skeleton)
-		return -errno;
+	if (err)
+		return err;
 	skeleton->rodata_consts->constants.modules = modules;
-	err = bpf_map__set_max_entries(skeleton->maps.cpus, cpus);
-	err = err ?: choose_programs(skeleton, mode);
-	err = err ?: choose_sockets(skeleton, pins);
+	err = choose_programs(skeleton, mode);
 	err = err ?: reuse_maps(skeleton, pins);
 	err = err ?: steer_bpf__load(skeleton);
 	err = err ?: keep_all(pins, skeleton, mode);

@@ -4,6 +4,7 @@
 #define SC_LOADER_OBJECT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "device.h"
 #include "pins.h"
@@ -14,6 +15,12 @@
  * touched. 0 or -errno; the caller closes *pins anyway.
  */
 int sc_object_load(struct sc_pins *pins, enum sc_mode mode, __u32 modules);
+
+/*
+ * Closes the maps of *pins that this version has in another shape: sc_object_load() will make them anew. Their names go
+ * to ret_names, with spaces between. 0 or -errno.
+ */
+int sc_object_drop_unfit(struct sc_pins *pins, char *ret_names, size_t len);
 
 /* Whether this kernel has AF_XDP sockets. Where it has not, map `sockets` is of another type and takes none. */
 bool sc_object_has_sockets(void);

@@ -48,6 +48,16 @@ void sc_pins_init(struct sc_pins *pins)
 	memset(pins, 0xff, sizeof(*pins));
 }
 
+bool sc_pins_are_whole(const struct sc_pins *pins)
+{
+	int i;
+
+	for (i = 0; i < PIN_CNT; i++)
+		if (pin_fd_of(pins, &pin_table[i]) < 0)
+			return false;
+	return true;
+}
+
 void sc_pins_close(struct sc_pins *pins)
 {
 	int i;
@@ -116,13 +126,22 @@ static int open_all(struct sc_pins *pins, const char *dir)
 	return sc_steering_check(pins->steering);
 }
 
-int sc_pins_open(struct sc_pins *pins, const char *dir)
+int sc_pins_open_older(struct sc_pins *pins, const char *dir)
 {
 	int err;
 
 	sc_pins_init(pins);
 	err = open_all(pins, dir);
-	if (err)
+	if (err && err != -ESTALE)
+		sc_pins_close(pins);
+	return err;
+}
+
+int sc_pins_open(struct sc_pins *pins, const char *dir)
+{
+	int err = sc_pins_open_older(pins, dir);
+
+	if (err == -ESTALE)
 		sc_pins_close(pins);
 	return err;
 }
@@ -167,11 +186,21 @@ static int replace(int fd, const char *dir, const char *name)
 	return err;
 }
 
-int sc_pins_replace_programs(const struct sc_pins *pins, const char *dir)
+static int replace_first(const struct sc_pins *pins, const char *dir, int cnt)
 {
 	int i, err = 0;
 
-	for (i = 0; i < PROGRAM_CNT && !err; i++)
+	for (i = 0; i < cnt && !err; i++)
 		err = replace(pin_fd_of(pins, &pin_table[i]), dir, pin_table[i].name);
 	return err;
+}
+
+int sc_pins_replace_programs(const struct sc_pins *pins, const char *dir)
+{
+	return replace_first(pins, dir, PROGRAM_CNT);
+}
+
+int sc_pins_replace(const struct sc_pins *pins, const char *dir)
+{
+	return replace_first(pins, dir, PIN_CNT);
 }

@@ -33,8 +33,10 @@ static int read_counters(struct sc_reading *reading, const struct sc_pins *pins)
 	__u32 reason, row;
 	int i;
 
+	/* An older version's map ends earlier. */
 	for (reason = 0; reason < SC_REASON_CNT; reason++)
-		if (bpf_map_lookup_elem(pins->counters, &reason, &reading->reasons[reason * reading->cpu_cnt]))
+		if (bpf_map_lookup_elem(pins->counters, &reason, &reading->reasons[reason * reading->cpu_cnt]) &&
+		    errno != ENOENT)
 			return -errno;
 	for (i = 0; i < reading->service_cnt; i++) {
 		row = reading->services[i].row;

@@ -36,7 +36,18 @@ int sc_steering_check(int steering_fd)
 	if (info.value_size != sizeof(table))
 		return -EPROTO;
 	err = read_table(steering_fd, &table);
-	return err ?: table.schema == SC_STEER_SCHEMA ? 0 : -EPROTO;
+	if (err || table.schema == SC_STEER_SCHEMA)
+		return err;
+	return table.schema >= SC_STEER_SCHEMA_OLDEST && table.schema < SC_STEER_SCHEMA ? -ESTALE : -EPROTO;
+}
+
+int sc_steering_renew_schema(const struct sc_pins *pins)
+{
+	struct sc_steering table;
+	int err = read_table(pins->steering, &table);
+
+	table.schema = SC_STEER_SCHEMA;
+	return err ?: write_table(pins->steering, &table);
 }
 
 int sc_steering_read(const struct sc_pins *pins, struct sc_steering *ret_table)

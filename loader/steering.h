@@ -8,8 +8,11 @@
 
 #include "pins.h"
 
-/* 0; -EPROTO: another version's layout; else -errno. */
+/* 0; -ESTALE: an older version's layout, which upgrade takes over; -EPROTO: another version's; else -errno. */
 int sc_steering_check(int steering_fd);
+
+/* Says that all maps are of this version's layout. 0 or -errno. */
+int sc_steering_renew_schema(const struct sc_pins *pins);
 
 /* First content of the table: seed drawn, no CPU active. 0 or -errno. */
 int sc_steering_init(const struct sc_pins *pins);

@@ -57,7 +57,7 @@ static int renew_entries(const struct sc_pins *pins)
 }
 
 /* The device comes first: what it can refuse is refused before anything has changed. */
-static int put_in_use(const struct sc_place *place, const struct sc_pins *pins, int on_cpu_before)
+static int put_in_use(const struct sc_place *place, const struct sc_pins *pins, const struct sc_swap *before)
 {
 	int err;
 
@@ -66,7 +66,7 @@ static int put_in_use(const struct sc_place *place, const struct sc_pins *pins, 
 		sc_hint_error(place->ifname, SC_STEP_SWAP, err);
 		return err;
 	}
-	if (!same_on_cpu(on_cpu_before, pins->on_cpu)) {
+	if (before->maps_differ || !same_on_cpu(before->on_cpu, pins->on_cpu)) {
 		err = renew_entries(pins);
 		if (err) {
 			sc_hint_error(place->ifname, SC_STEP_MAPS, err);
@@ -81,7 +81,7 @@ static int put_in_use(const struct sc_place *place, const struct sc_pins *pins, 
 
 static void exchange(struct sc_swap *swap, struct sc_pins *pins)
 {
-	const struct sc_swap other = { .steer = pins->steer, .on_cpu = pins->on_cpu };
+	const struct sc_swap other = { .steer = pins->steer, .on_cpu = pins->on_cpu, .maps_differ = swap->maps_differ };
 
 	pins->steer = swap->steer;
 	pins->on_cpu = swap->on_cpu;
@@ -91,7 +91,7 @@ static void exchange(struct sc_swap *swap, struct sc_pins *pins)
 int sc_swap_undo(struct sc_swap *swap, const struct sc_place *place, struct sc_pins *pins)
 {
 	exchange(swap, pins);
-	return put_in_use(place, pins, swap->on_cpu);
+	return put_in_use(place, pins, swap);
 }
 
 /* The program on the device may be another than the pinned one: a swap that was killed between the two. */
@@ -120,6 +120,7 @@ int sc_swap_init(struct sc_swap *swap, const struct sc_place *place, struct sc_p
 	err = sc_pending_refuse(place);
 	if (err)
 		return err;
+	swap->maps_differ = !sc_pins_are_whole(pins);
 	err = keep_running(swap, pins);
 	if (err) {
 		sc_hint_error(place->ifname, SC_STEP_SWAP, err);
@@ -131,7 +132,7 @@ int sc_swap_init(struct sc_swap *swap, const struct sc_place *place, struct sc_p
 		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
 		goto fail;
 	}
-	err = put_in_use(place, pins, swap->on_cpu);
+	err = put_in_use(place, pins, swap);
 	if (!err)
 		return 0;
 	(void)sc_swap_undo(swap, place, pins);

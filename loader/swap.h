@@ -3,6 +3,8 @@
 #ifndef SC_LOADER_SWAP_H
 #define SC_LOADER_SWAP_H
 
+#include <stdbool.h>
+
 #include "pins.h"
 #include "place.h"
 
@@ -10,10 +12,11 @@
 struct sc_swap {
 	int steer;
 	int on_cpu;
+	bool maps_differ; /* from those of the programs after it */
 };
 
 /*
- * Loads the programs of this binary with these modules on and puts them in use: on the device, in the entries of the
+ * Loads the programs of this binary with these modules on, and maps that *pins lacks, and puts them in use: on the device, in the entries of the
  * CPU map if theirs is another, in the pins; *pins holds them then. Says why it fails; then those before run on, also in *pins. 0
  * or -errno; sc_swap_exit() after 0.
  */

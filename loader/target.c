@@ -109,8 +109,14 @@ void sc_target_say_absent(const struct sc_place *place)
 void sc_target_say_unreadable(const struct sc_place *place, int err)
 {
 	if (err == -EPROTO)
-		sc_error("%s: attached by another version; run sidecore-loader detach %s, then attach again",
-			 place->ifname, place->ifname);
+		sc_error(
+			"%s: attached by another version; run sidecore-loader detach %s, then attach again with all options: "
+			"services, lists and limits are lost",
+			place->ifname, place->ifname);
+	else if (err == -ESTALE)
+		sc_error(
+			"%s: attached by an older version; run sidecore-loader upgrade %s, which keeps all but counters",
+			place->ifname, place->ifname);
 	else if (err == -EPERM) /* bpf() itself, whatever is there: a file's permissions would be EACCES */
 		sc_error(
 			"%s: bpf(): %s; run it as root outside a user namespace, with kernel lockdown and seccomp filters off",
@@ -119,16 +125,23 @@ void sc_target_say_unreadable(const struct sc_place *place, int err)
 		sc_error("%s: %s; run as the user who attached it", place->dir, strerror(-err));
 }
 
-int sc_target_open_pins(const struct sc_place *place, struct sc_pins *pins)
+static int open_pins(const struct sc_place *place, struct sc_pins *pins, bool takes_older)
 {
-	int err = sc_pins_open(pins, place->dir);
+	int err = takes_older ? sc_pins_open_older(pins, place->dir) : sc_pins_open(pins, place->dir);
 
+	if (err == -ESTALE && takes_older)
+		return 0;
 	/* Pins of a device that is gone, whose index has a new owner, are nobody's. */
 	if (err == -ENOENT || err == -ENODEV)
 		sc_target_say_absent(place);
 	else if (err)
 		sc_target_say_unreadable(place, err);
 	return err;
+}
+
+int sc_target_open_pins(const struct sc_place *place, struct sc_pins *pins)
+{
+	return open_pins(place, pins, false);
 }
 
 int sc_target_open(const struct sc_target *target, struct sc_place *place, struct sc_pins *pins)
@@ -139,7 +152,7 @@ int sc_target_open(const struct sc_target *target, struct sc_place *place, struc
 	err = err ?: sc_place_open(place, target->common.bpffs, target->ifname);
 	if (err)
 		return err;
-	err = sc_target_open_pins(place, pins);
+	err = open_pins(place, pins, target->takes_older);
 	if (err)
 		sc_place_close(place);
 	return err;

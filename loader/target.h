@@ -32,6 +32,7 @@ struct sc_target {
 	const struct sc_operand *operand; /* NULL: nothing follows IF */
 	bool takes_json;
 	bool ifname_optional;
+	bool takes_older; /* what an older version has pinned is opened too */
 	const struct argp *extra; /* options of the command itself, may be NULL */
 	void *extra_input;
 	/* What was given. */

@@ -13,10 +13,12 @@
 #include "hint.h"
 #include "log.h"
 #include "modules.h"
+#include "object.h"
 #include "pending.h"
 #include "probation.h"
 #include "report.h"
 #include "signals.h"
+#include "steering.h"
 #include "target.h"
 #include "usage.h"
 
@@ -31,6 +33,8 @@ struct options {
 	struct sc_target target;
 	double health_s;
 	unsigned int rollback_s;
+	bool from_older; /* version */
+	char anew[256]; /* maps that it has in another shape */
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -74,22 +78,43 @@ static int show(const struct options *options, const struct sc_place *place, con
 {
 	if (options->target.json)
 		return sc_report_print(json_pack(
-			"{s:i, s:s, s:I, s:I, s:f, s:I, s:I}", "schema_version", SC_REPORT_SCHEMA, "interface",
+			"{s:i, s:s, s:I, s:I, s:f, s:I, s:I, s:s}", "schema_version", SC_REPORT_SCHEMA, "interface",
 			place->ifname, "program_before", (json_int_t)before, "program", (json_int_t)now, "health_s",
 			options->health_s, "packets_before", (json_int_t)health->before.received, "packets_after",
-			(json_int_t)health->after.received));
+			(json_int_t)health->after.received, "maps_anew", options->anew));
 	printf("%s: program %u in the place of %u", place->ifname, now, before);
 	if (options->health_s > 0)
 		printf("; packets in %g s before: %llu, after: %llu", options->health_s / 2,
 		       (unsigned long long)health->before.received, (unsigned long long)health->after.received);
+	if (options->anew[0])
+		printf("; begun anew: %s", options->anew);
 	puts("");
 	fflush(stdout);
 	return 0;
 }
 
+/* From here on the maps are this version's, and the way back is closed. */
+static int take_over(const struct sc_place *place, const struct sc_pins *pins)
+{
+	int err = sc_pins_replace(pins, place->dir);
+
+	err = err ?: sc_steering_renew_schema(pins);
+	if (err)
+		sc_hint_error(place->dir, SC_STEP_PIN, err);
+	return err;
+}
+
+static int drop_unfit(struct options *options, const struct sc_place *place, struct sc_pins *pins)
+{
+	int err = sc_object_drop_unfit(pins, options->anew, sizeof(options->anew));
+
+	if (err)
+		sc_hint_error(place->ifname, SC_STEP_LOAD, err);
+	return err;
+}
+
 /* Takes the programs back at once if the check fails. */
-static int exchange(const struct options *options, const struct sc_place *place, struct sc_pins *pins,
-		    struct sc_undo *undo)
+static int exchange(struct options *options, const struct sc_place *place, struct sc_pins *pins, struct sc_undo *undo)
 {
 	struct sc_health health = { 0 };
 	const char *why = NULL;
@@ -105,12 +130,16 @@ static int exchange(const struct options *options, const struct sc_place *place,
 		err = sc_health_init(&health, place, pins, options->health_s);
 	if (err == -EINTR)
 		sc_error("%s: asked to end, nothing changed; run it again", place->ifname);
+	if (!err && options->from_older)
+		err = drop_unfit(options, place, pins);
 	err = err ?: sc_swap_init(&undo->swap, place, pins, modules);
 	if (err)
 		return err;
 	undo->was_attached = true;
 	if (options->health_s > 0)
 		why = sc_health_judge(&health, place, pins);
+	if (!why && options->from_older && take_over(place, pins))
+		why = "its maps cannot be pinned";
 	if (!why)
 		return show(options, place, &health, program_id(undo->swap.steer), program_id(pins->steer));
 	err = sc_undo_run(undo, place, pins);
@@ -120,6 +149,16 @@ static int exchange(const struct options *options, const struct sc_place *place,
 	return err ?: -ECANCELED;
 }
 
+/* Its maps could not come back with its programs. */
+static int refuse_rollback(const struct options *options)
+{
+	if (!options->from_older || !options->rollback_s)
+		return 0;
+	sc_error("%s: attached by an older version, there is no way back to it; run it without --rollback-after",
+		 options->target.ifname);
+	return -EINVAL;
+}
+
 int sc_cmd_upgrade(int argc, char **argv)
 {
 	static struct options options = {
@@ -127,6 +166,7 @@ int sc_cmd_upgrade(int argc, char **argv)
 			"Puts the programs of this version in the place of those on IF, without loss of a packet, and goes back "
 			"to those before if steering does not work any more.",
 		.target.takes_json = true,
+		.target.takes_older = true,
 		.target.extra = &extra,
 		.target.extra_input = &options,
 		.health_s = 2,
@@ -141,7 +181,9 @@ int sc_cmd_upgrade(int argc, char **argv)
 		return SC_EXIT_FAILURE;
 	sc_undo_init(&undo);
 	sc_signals_hold();
-	err = sc_pending_refuse(&place);
+	options.from_older = sc_steering_check(pins.steering) == -ESTALE;
+	err = refuse_rollback(&options);
+	err = err ?: sc_pending_refuse(&place);
 	err = err ?: exchange(&options, &place, &pins, &undo);
 	if (!err && options.rollback_s)
 		err = sc_probation(&place, &pins, &undo, options.rollback_s, options.target.json);

@@ -4,7 +4,7 @@
  *
  * Layout only: constants, structs and asserts. Pins of one interface lie in
  * <bpffs>/sidecore/<inode of its network namespace>/<ifindex>/ under the names of the SC_STEER_PINS list. Whoever
- * changes a map holds flock(LOCK_EX) on <bpffs>/sidecore. A change of layout bumps SC_STEER_SCHEMA.
+ * changes a map holds flock(LOCK_EX) on <bpffs>/sidecore. A change of layout, and one more reason, bumps SC_STEER_SCHEMA.
  */
 #ifndef SIDECORE_STEER_H
 #define SIDECORE_STEER_H
@@ -14,7 +14,8 @@
 #endif
 
 enum sc_steer_limit {
-	SC_STEER_SCHEMA = 5,
+	SC_STEER_SCHEMA = 6,
+	SC_STEER_SCHEMA_OLDEST = 4, /* from which on a map of the same shape means the same, and no pin is new */
 	SC_STEER_SLOTS = 128, /* of the indirection table, a power of two */
 	SC_STEER_SERVICES_MAX = 256, /* counter rows, one per service */
 	SC_STEER_PORTS = 65536,

@@ -608,7 +608,7 @@ def test_other_version_is_not_touched(lab, make_older):
     make_older(lab)
     program = lab.server.xdp_id()
     for command in EVERY_COMMAND:
-        refused(lab.loader(*command, check=False), "sv0", "another version", "run sidecore-loader detach sv0")
+        refused(lab.loader(*command, check=False), "sv0", "another version", "run sidecore-loader detach sv0", "are lost")
     lab.loader("clean")
     assert lab.server.xdp_id() == program
     lab.loader("detach", "sv0")

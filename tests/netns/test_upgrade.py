@@ -2,6 +2,7 @@
 """upgrade, its health check, and changes that go back unless they are confirmed."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 
 from conftest import wait_until
+from test_killed import Killer
 from test_lists import listed
 from test_loader import (UDP_PORT, UDP_SOURCE, attachment, bpftool, link_id, pin_dir, pins, python, refused, services, settled,
                          udp_count, udp_sink)
@@ -142,6 +144,70 @@ def test_upgrade_asked_to_end(lab):
     upgrade.terminate()
     ended(upgrade, "asked to end", "programs before run again")
     assert lab.server.xdp_id() == before
+
+
+# ---- from an older version -------------------------------------------------------------------------------------------
+
+
+def make_older(lab):
+    """As schema 4 was: shorter samplings, fewer reasons."""
+    for name, kind, value, entries in (("sampling", "array", 16, 1), ("counters", "percpu_array", 8, 26)):
+        bpftool("map", "create", lab.bpffs / name, "type", kind, "key", 4, "value", value, "entries", entries, "name", name)
+        os.rename(lab.bpffs / name, pin_dir(lab) / name)
+    table = pin_dir(lab) / "steering"
+    now = [int(byte, 16) for byte in bpftool("map", "lookup", "pinned", table, "key", 0, 0, 0, 0)["value"]]
+    bpftool("map", "update", "pinned", table, "key", 0, 0, 0, 0, "value", 4, 0, 0, 0, *now[4:])
+
+
+def older(lab):
+    """Attached by an older version, with something of each kind."""
+    attach(lab, "--never-drop", "tcp/22", "--validity", "on")
+    lab.loader("deny", "add", "sv0", "192.0.2.0/24")
+    lab.loader("limit", "add", "sv0", "--service", SERVICE, "--per-source", "--rate", "5000000/s")
+    lab.loader("service", "add", "sv0", "udp/53", "--xsk")
+    lab.loader("syn", "sv0", "--mode", "auto", "--rate", 5000)
+    kept = settings(lab)
+    make_older(lab)
+    return kept
+
+
+def settings(lab):
+    found = attachment(lab)
+    return [{key: found[key] for key in ("modules", "never_drop", "cpus", "mode", "syn")}, link_id(lab),
+            *(lab.loader(*command, "sv0").stdout for command in (("service", "list"), ("deny", "list"), ("limit", "list")))]
+
+
+def test_older_version_is_taken_over(lab):
+    """All but the counters is kept, and no packet is lost. Every other command says which one does it."""
+    kept = older(lab)
+    for command in (("attach", "sv0", "--cpus", "1"), ("attach", "sv0", "--cpus", "1", "--dry-run"), ("status", "sv0"),
+                    ("deny", "list", "sv0"), ("screen", "sv0"), ("confirm", "sv0")):
+        refused(lab.loader(*command, check=False), "older version", "run sidecore-loader upgrade sv0")
+    assert "run sidecore-loader upgrade sv0" in lab.loader("doctor", "sv0", check=False).stdout
+    refused(lab.loader("upgrade", "sv0", "--rollback-after", "9", check=False), "no way back", "without --rollback-after")
+    sink = udp_sink(lab)
+    source = python(lab.client, UDP_SOURCE, lab.server.ip4, UDP_PORT, 4000, 2, cpu=0)
+    assert lab.loader("upgrade", "sv0", "--health", "1").stdout.endswith("; begun anew: sampling counters\n")
+    assert source.wait(20) == 0 and udp_count(sink) == 4000
+    assert settings(lab) == kept and attachment(lab)["counters"]["steered"] > 0
+    assert "begun anew" not in lab.loader("upgrade", "sv0", "--health", "0").stdout
+
+
+def test_killed_while_it_takes_over(lab):
+    """While pins are changed: the same command takes over the rest."""
+    command = ("upgrade", "sv0", "--health", "0")
+    attach(lab)
+    lab.loader("deny", "add", "sv0", "192.0.2.0/24")
+    kept = settings(lab)
+    make_older(lab)
+    killer = Killer(lab, command)
+    points = killer.steps()[-7::2]
+    assert {call for call, _ in points} >= {"bpf", "rename"}, points
+    for call, number in points:
+        make_older(lab)
+        killer.kill(call, number)
+        lab.loader(*command)
+        assert settings(lab) == kept and not list(pin_dir(lab).glob("*-new")), (call, number)
 
 
 # ---- --rollback-after ------------------------------------------------------------------------------------------------
