@@ -29,8 +29,11 @@ static void use_add(struct sc_session *session, unsigned int slot)
 {
 	uint32_t *pieces = &session->uses->pieces[slot];
 
-	/* F: the use before the look at the state; matches sc_deregister_mem, which changes the state, then looks at uses. */
-	__atomic_store_n(pieces, *pieces + 1, session->group->session_cnt > 1 ? __ATOMIC_SEQ_CST : __ATOMIC_RELAXED);
+	if (session->group->session_cnt == 1)
+		__atomic_store_n(pieces, *pieces + 1, __ATOMIC_RELAXED);
+	else
+		/* F: the use before the look at the state; matches segment_close, which changes that, then looks at uses. */
+		__atomic_store_n(pieces, *pieces + 1, __ATOMIC_SEQ_CST);
 }
 
 /* H: what was done with the segment before the end of its use; matches the look at uses in pieces_of. */
