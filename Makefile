@@ -89,6 +89,9 @@ bpf_arch := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 bpf_flags := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(bpf_arch) -Wall -Werror -Iinclude -Ivmlinux -Ibpf \
 	-idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
+# What tests start is never sanitized: its jail knows nothing of a sanitizer's system calls.
+service := $(O)/$(if $(sanitize),plain/)bin/sidecore-ringsvc
+
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
 
@@ -201,6 +204,11 @@ $(foreach b,$(bpf_programs),$(eval $(call skeleton_rules,$b)))
 $(foreach l,$(libs),$(eval $(call library_rules,$l)))
 $(foreach p,$(programs),$(eval $(call program_rules,$p,bin,)))
 $(foreach t,$(tests),$(eval $(call program_rules,$t,tests,$(cmocka))))
+
+ifneq ($(sanitize),)
+$(service): FORCE
+	$(Q)$(MAKE) --no-print-directory SAN= TSAN= O=$(O)/plain $@
+endif
 
 -include $(patsubst %.c,$(O)/obj/%.d,$(sort $(foreach n,$(names),$($n_src) $($n_objs))))
 -include $(bpf_programs:%=$(O)/bpf/%.bpf.d)

@@ -35,6 +35,4 @@ channel_objs := libapp/channel.c libapp/reason.c
 control_src := tests/unit/control.c
 control_objs := libapp/control.c libapp/reason.c
 
-ifeq ($(SAN)$(TSAN),)
-$(scenarios:%=$(O)/tests/%) $(O)/tests/random: | $(O)/bin/sidecore-ringsvc
-endif
+$(scenarios:%=$(O)/tests/%) $(O)/tests/random: | $(service)

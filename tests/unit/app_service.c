@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A sidecore-ringsvc of the test's own, rootless if the test is. The sanitized suites drive the ordinary one: its jail knows
+ * A sidecore-ringsvc of the test's own, rootless if the test is. The sanitized suites drive an ordinary one: its jail knows
  * nothing of a sanitizer's system calls.
  */
 #include "app_service.h"
@@ -21,7 +21,7 @@ static char dir[32];
 static char path[64];
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define BESIDE "/../../bin/sidecore-ringsvc" /* build/san/tests -> build/bin */
+#define BESIDE "/../plain/bin/sidecore-ringsvc"
 #else
 #define BESIDE "/../bin/sidecore-ringsvc"
 #endif

@@ -9,6 +9,4 @@ tests_plain += quiet
 quiet_src := tests/unit/quiet.c tests/unit/app_peer.c tests/unit/app_service.c
 quiet_libs := $(libapp) -lpthread
 
-ifeq ($(SAN)$(TSAN),)
-$(O)/tests/wake $(O)/tests/quiet: | $(O)/bin/sidecore-ringsvc
-endif
+$(O)/tests/wake $(O)/tests/quiet: | $(service)
