@@ -147,6 +147,15 @@ static int settle(const struct sc_place *place, struct sc_pins *pins)
 	return sc_modules_switch(place, pins, SC_MODULE_LIMITS, cnt > 0);
 }
 
+static int print_json(const struct sc_place *place, const struct sc_pins *pins)
+{
+	static struct sc_limit_entry entries[SC_LIMITS_MAX];
+	int cnt = sc_limits_list(pins, entries);
+
+	return sc_report_print(json_pack("{s:i, s:s, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface",
+					 place->ifname, "limits", sc_limits_json(entries, cnt < 0 ? 0 : cnt)));
+}
+
 static int change(struct options *options, int (*apply)(const struct sc_pins *, const struct sc_limit_entry *),
 		  const char *missing)
 {
@@ -170,6 +179,8 @@ static int change(struct options *options, int (*apply)(const struct sc_pins *, 
 	else if (err)
 		sc_hint_error(place.ifname, SC_STEP_MAPS, err);
 	err = settle(&place, &pins) ?: err;
+	if (!err && options->target.json)
+		err = print_json(&place, &pins);
 	sc_target_close(&place, &pins);
 	return err ? SC_EXIT_FAILURE : SC_EXIT_OK;
 }
@@ -179,6 +190,7 @@ static int limit_add(int argc, char **argv)
 	static struct options options = {
 		.target.doc =
 			"Drops what comes faster than RATE. A limit of the same service, kind and sources is changed.",
+		.target.takes_json = true,
 		.target.extra = &add,
 		.target.extra_input = &options,
 	};
@@ -191,18 +203,13 @@ static int limit_del(int argc, char **argv)
 {
 	static struct options options = {
 		.target.doc = "Takes a limit away: that of the same service, kind and sources.",
+		.target.takes_json = true,
 		.target.extra = &which,
 		.target.extra_input = &options,
 	};
 
 	sc_target_parse(&options.target, argc, argv);
 	return change(&options, sc_limits_del, "no such limit");
-}
-
-static int print_json(const struct sc_place *place, const struct sc_limit_entry *entries, int cnt)
-{
-	return sc_report_print(json_pack("{s:i, s:s, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface",
-					 place->ifname, "limits", sc_limits_json(entries, cnt)));
 }
 
 static void print_text(const struct sc_limit_entry *entries, int cnt)
@@ -229,7 +236,7 @@ static int limit_list(int argc, char **argv)
 	if (cnt < 0)
 		sc_hint_error(place.ifname, SC_STEP_MAPS, err = cnt);
 	else if (target.json)
-		err = print_json(&place, entries, cnt);
+		err = print_json(&place, &pins);
 	else
 		print_text(entries, cnt);
 	sc_target_close(&place, &pins);

@@ -69,11 +69,30 @@ static int put(const struct sc_place *place, struct sc_pins *pins, const struct 
 	return err ?: sc_lists_settle(place, pins);
 }
 
+/* What was done, for --json: how long the list is now. */
+static int tell(const struct sc_place *place, const struct sc_pins *pins, bool json)
+{
+	struct sc_prefixes prefixes = { 0 };
+	int err;
+
+	if (!json)
+		return 0;
+	err = sc_lists_read(pins, list, &prefixes);
+	if (err)
+		sc_hint_error(place->ifname, SC_STEP_LISTS, err);
+	else
+		err = sc_report_print(json_pack("{s:i, s:s, s:s, s:i}", "schema_version", SC_REPORT_SCHEMA, "interface",
+						place->ifname, "list", list_name(), "prefix_cnt", prefixes.cnt));
+	sc_prefixes_free(&prefixes);
+	return err;
+}
+
 static int list_add(int argc, char **argv)
 {
 	struct options options = {
 		.target.doc = "Puts these prefixes on the list. One that is on the other list moves.",
 		.target.operand = &operand_prefixes,
+		.target.takes_json = true,
 	};
 	struct sc_place place;
 	struct sc_pins pins;
@@ -83,6 +102,7 @@ static int list_add(int argc, char **argv)
 	err = sc_target_open(&options.target, &place, &pins);
 	if (!err) {
 		err = put(&place, &pins, &options, sc_lists_add, place.ifname);
+		err = err ?: tell(&place, &pins, options.target.json);
 		sc_target_close(&place, &pins);
 	}
 	sc_prefixes_free(&options.prefixes);
@@ -111,6 +131,7 @@ static int list_del(int argc, char **argv)
 	struct options options = {
 		.target.doc = "Takes these prefixes off the list.",
 		.target.operand = &operand_prefixes,
+		.target.takes_json = true,
 	};
 	struct sc_place place;
 	struct sc_pins pins;
@@ -121,6 +142,7 @@ static int list_del(int argc, char **argv)
 	if (!err) {
 		err = delete_all(&place, &pins, &options.prefixes);
 		err = err ?: sc_lists_settle(&place, &pins);
+		err = err ?: tell(&place, &pins, options.target.json);
 		sc_target_close(&place, &pins);
 	}
 	sc_prefixes_free(&options.prefixes);
@@ -170,6 +192,7 @@ static int list_import(int argc, char **argv)
 			"Replaces the list by the prefixes in FILE (- is standard input), all at once: no packet meets a part of "
 			"it. One per line, # begins a comment.",
 		.target.operand = &operand_file,
+		.target.takes_json = true,
 	};
 	struct sc_place place;
 	struct sc_pins pins;
@@ -180,6 +203,7 @@ static int list_import(int argc, char **argv)
 	err = err ?: sc_target_open(&options.target, &place, &pins);
 	if (!err) {
 		err = put(&place, &pins, &options, sc_lists_replace, options.file);
+		err = err ?: tell(&place, &pins, options.target.json);
 		sc_target_close(&place, &pins);
 	}
 	sc_prefixes_free(&options.prefixes);

@@ -30,6 +30,29 @@ static int settle(const struct sc_place *place, struct sc_pins *pins)
 	return cnt;
 }
 
+static bool is_xsk(const struct sc_pins *pins, const struct sc_spec *spec)
+{
+	return !memcmp(spec->addr, (const __be32[4]){ 0 }, sizeof(spec->addr)) &&
+	       sc_ports_has(pins, spec, SC_PORT_SOCKET);
+}
+
+static int print_json(const struct sc_place *place, const struct sc_pins *pins)
+{
+	static struct sc_service_entry entries[SC_STEER_KEYS_MAX];
+	json_t *list = json_array(), *xsk = json_array(), *root;
+	int i, cnt = sc_services_list(pins, entries);
+	char text[SC_SPEC_LEN];
+
+	for (i = 0; i < cnt; i++) {
+		json_array_append_new(list, json_string(sc_spec_format(&entries[i].spec, text)));
+		if (is_xsk(pins, &entries[i].spec))
+			json_array_append_new(xsk, json_string(text));
+	}
+	root = json_pack("{s:i, s:s, s:o, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface", place->ifname,
+			 "services", list, "xsk", xsk);
+	return sc_report_print(root);
+}
+
 static int for_each_spec(const struct sc_target *target, int (*change)(const struct sc_pins *, const struct sc_spec *))
 {
 	char text[SC_SPEC_LEN];
@@ -52,6 +75,8 @@ static int for_each_spec(const struct sc_target *target, int (*change)(const str
 	}
 	if (!err)
 		err = settle(&place, &pins);
+	if (!err && target->json)
+		err = print_json(&place, &pins);
 	sc_target_close(&place, &pins);
 	return err ? SC_EXIT_FAILURE : SC_EXIT_OK;
 }
@@ -107,6 +132,7 @@ static int service_add(int argc, char **argv)
 	static struct add_options options = {
 		.target.doc = "Steers these services too.",
 		.target.operand = &sc_operand_services,
+		.target.takes_json = true,
 		.target.extra = &add_argp,
 		.target.extra_input = &options,
 	};
@@ -117,60 +143,40 @@ static int service_add(int argc, char **argv)
 
 static int service_del(int argc, char **argv)
 {
-	static struct sc_target target = { .doc = "Steers these services no more.", .operand = &sc_operand_services };
+	static struct sc_target target = {
+		.doc = "Steers these services no more.",
+		.operand = &sc_operand_services,
+		.takes_json = true,
+	};
 
 	sc_target_parse(&target, argc, argv);
 	return for_each_spec(&target, sc_services_del);
 }
 
-static bool is_xsk(const struct sc_pins *pins, const struct sc_spec *spec)
+static void print_text(const struct sc_pins *pins)
 {
-	return !memcmp(spec->addr, (const __be32[4]){ 0 }, sizeof(spec->addr)) &&
-	       sc_ports_has(pins, spec, SC_PORT_SOCKET);
-}
-
-static void print_text(const struct sc_pins *pins, const struct sc_service_entry *entries, int cnt)
-{
+	static struct sc_service_entry entries[SC_STEER_KEYS_MAX];
+	int i, cnt = sc_services_list(pins, entries);
 	char text[SC_SPEC_LEN];
-	int i;
 
 	for (i = 0; i < cnt; i++)
 		printf("%s%s\n", sc_spec_format(&entries[i].spec, text), is_xsk(pins, &entries[i].spec) ? " xsk" : "");
 }
 
-static int print_json(const struct sc_place *place, const struct sc_pins *pins, const struct sc_service_entry *entries,
-		      int cnt)
-{
-	json_t *list = json_array(), *xsk = json_array(), *root;
-	char text[SC_SPEC_LEN];
-	int i;
-
-	for (i = 0; i < cnt; i++) {
-		json_array_append_new(list, json_string(sc_spec_format(&entries[i].spec, text)));
-		if (is_xsk(pins, &entries[i].spec))
-			json_array_append_new(xsk, json_string(text));
-	}
-	root = json_pack("{s:i, s:s, s:o, s:o}", "schema_version", SC_REPORT_SCHEMA, "interface", place->ifname,
-			 "services", list, "xsk", xsk);
-	return sc_report_print(root);
-}
-
 static int service_list(int argc, char **argv)
 {
-	static struct sc_service_entry entries[SC_STEER_KEYS_MAX];
 	static struct sc_target target = { .doc = "Lists the services of IF.", .takes_json = true };
 	struct sc_place place;
 	struct sc_pins pins;
-	int cnt, err = 0;
+	int err = 0;
 
 	sc_target_parse(&target, argc, argv);
 	if (sc_target_open(&target, &place, &pins))
 		return SC_EXIT_FAILURE;
-	cnt = sc_services_list(&pins, entries);
 	if (target.json)
-		err = print_json(&place, &pins, entries, cnt);
+		err = print_json(&place, &pins);
 	else
-		print_text(&pins, entries, cnt);
+		print_text(&pins);
 	sc_target_close(&place, &pins);
 	return err ? SC_EXIT_FAILURE : SC_EXIT_OK;
 }

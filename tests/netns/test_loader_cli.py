@@ -362,6 +362,16 @@ def test_done_as_json(lab):
     assert told("clean") == {"schema_version": 1, "removed": []}
     (found,) = told("attach", "sv0", "--cpus", "1", "--service", SERVICE, "--irq")["attachments"]
     assert found["interface"] == "sv0" and found["mode"] == "native" and found["services"][0]["service"] == SERVICE
+    head = {"schema_version": 1, "interface": "sv0"}
+    assert told("service", "add", "sv0", "udp/53", "--xsk") == {**head, "services": [SERVICE, "udp/53"], "xsk": ["udp/53"]}
+    assert told("service", "del", "sv0", "udp/53") == {**head, "services": [SERVICE], "xsk": []}
+    (limit,) = told("limit", "add", "sv0", "--rate", "5000000/s")["limits"]
+    assert limit["rate"] == told("limit", "list", "sv0")["limits"][0]["rate"]
+    assert told("limit", "del", "sv0") == {**head, "limits": []}
+    (lab.dir / "list").write_text("192.0.2.0/24\n198.51.100.7\n")
+    assert told("deny", "import", "sv0", lab.dir / "list") == {**head, "list": "deny", "prefix_cnt": 2}
+    assert told("allow", "add", "sv0", "192.0.2.1") == {**head, "list": "allow", "prefix_cnt": 1}
+    assert told("deny", "del", "sv0", "192.0.2.0/24") == {**head, "list": "deny", "prefix_cnt": 1}
     assert told("detach", "sv0") == {"schema_version": 1, "interface": "sv0", "detached": True}
     refused(lab.loader("detach", "sv0", "--json", check=False), "not attached")
 
