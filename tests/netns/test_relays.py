@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
 The examples udp_echo and proxy, on the local and the direct engine: what goes in comes out, ends and resets are passed on, and who
-does not read stops nobody else.
+does not read stops nobody else. And that libapp, sending much over a veth, soon sees that zero copy is none there.
 """
 
 import contextlib
@@ -296,6 +296,23 @@ def test_unix_server(request, lab, request_engine):
     client.close()
     server.close()
     proxy.stop()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_zero_copy_is_not_tried_for_long(request, lab, engine):
+    path = request.getfixturevalue("ringsvc").socket if engine == "direct" else "-"
+    sink, = in_namespace(lab.client.netns, lambda: [socket.socket()])
+    sink.settimeout(10)
+    sink.bind((lab.client.ip4, PORT))
+    sink.listen()
+    bulk = lab.server.popen(lab.bin("bulk"), engine, path, lab.client.ip4, PORT, stdout=subprocess.PIPE)
+    server, _ = sink.accept()
+    server.settimeout(10)
+    assert len(receive_all(server)) == 256 << 16
+    server.close()
+    sink.close()
+    tries, copied, refused = map(int, re.findall(r"\d+", bulk.communicate(timeout=10)[0]))
+    assert 0 < tries <= 4 and copied + refused == tries
 
 
 @pytest.fixture
