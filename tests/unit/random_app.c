@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,21 +25,32 @@ struct app {
 	struct sc_options options;
 	struct sc_listener *listeners[CROWD_PORTS];
 	char address[INET_ADDRSTRLEN];
-	struct sc_file *file;
-	int epoll_fd;
+	struct sc_file *files[MODEL_SESSIONS];
+	int epoll_fds[MODEL_SESSIONS];
 	unsigned int close_rate; /* per thousand operations */
-	unsigned int release_rate, connect_rate, job_rate, tune_rate;
+	unsigned int release_rate, connect_rate, job_rate, tune_rate, give_rate;
 	unsigned int len_shift;
 	void *spare[SPARE_MAX]; /* allocated and not sent from */
-	unsigned int pieces[ARENA_ORDERS];
+	unsigned int pieces[MODEL_SESSIONS][ARENA_ORDERS];
 	struct tally *tally;
 	uint64_t last_moves;
 	time_t last_move;
 };
 
+/* Segments, listeners and spare pieces belong to the sessions in turn. */
+static unsigned int session_of(const struct app *app, unsigned int i)
+{
+	return i % app->model.session_cnt;
+}
+
+static unsigned int session_any(struct app *app)
+{
+	return rng_below(&app->model.rng, app->model.session_cnt);
+}
+
 static void close_link(struct app *app, struct link *link, unsigned int flags)
 {
-	sc_close(link->conn, flags);
+	sc_close(link->here->conn, flags);
 	if (!link->closing)
 		link->closing_batch = app->model.batch;
 	link->closing = true;
@@ -52,31 +64,40 @@ static bool sends_ended(const struct link *link)
 	return link->closing || link->shut || link->send_failed;
 }
 
+static void order_drop(struct app *app, struct order *order)
+{
+	sc_free(app->model.sessions[order->mem_session], order->mem);
+	free(order);
+}
+
 static void order_done(struct app *app, struct link *link, struct order *order, int err)
 {
 	bool ended = sends_ended(link);
 
 	app->tally->ops++;
+	if (err == -EBUSY && link->giving) {
+		order_drop(app, order);
+		return;
+	}
 	EXPECT(!ended || err == -EPIPE, "connection %u: a send after its end was answered %d", link->id, err);
 	/* a send or connect that failed may not have been told yet */
-	if (!ended && err == -EPIPE && link->first)
+	if (!ended && err == -EPIPE && model_sending(link))
 		link->doomed = true;
 	EXPECT(ended || !err || err == -ENOMEM || link->doomed || (err == -EPIPE && link->connecting),
 	       "connection %u: a send was refused: %s", link->id, strerror(-err));
 	/* a lane has 1024 sends and some for each connection */
 	EXPECT(err != -ENOMEM || app->model.order_cnt >= ORDERS_MAX, "a send was refused when %u were under way",
 	       app->model.order_cnt);
-	if (!err) {
+	if (err)
+		order_drop(app, order);
+	else
 		model_ordered(&app->model, link, order);
-		return;
-	}
-	sc_free(app->model.session, order->mem);
-	free(order);
 }
 
 static struct order *order_new(struct app *app, size_t mem_len)
 {
-	void *mem = mem_len ? sc_alloc(app->model.session, mem_len) : NULL;
+	unsigned int session = session_any(app); /* what is allocated in one may be sent by any */
+	void *mem = mem_len ? sc_alloc(app->model.sessions[session], mem_len) : NULL;
 	struct order *order;
 
 	if (mem_len && !mem) {
@@ -86,6 +107,7 @@ static struct order *order_new(struct app *app, size_t mem_len)
 	order = calloc(1, sizeof(*order));
 	EXPECT(order, "out of memory");
 	order->mem = mem;
+	order->mem_session = session;
 	order->tag = app->model.next_tag++;
 	return order;
 }
@@ -97,11 +119,11 @@ static void frame_put(const struct link *link, void *at, enum wire_kind kind, si
 	memcpy(at, &frame, sizeof(frame));
 }
 
-/* A segment that nothing is sent from and that has room for so much, or NULL. */
-static struct sc_segment **segment_any(struct app *app, size_t len)
+/* A segment of the session's that nothing is sent from and that has room for so much, or NULL. */
+static struct sc_segment **segment_any(struct app *app, unsigned int session, size_t len)
 {
 	unsigned int i = rng_below(&app->model.rng, MODEL_SEGMENTS);
-	struct sc_segment *segment = app->model.segments[i];
+	struct sc_segment *segment = session_of(app, i) == session ? app->model.segments[i] : NULL;
 
 	return segment && !app->model.segment_orders[i] && sc_segment_len(segment) >= len ? &app->model.segments[i] :
 											    NULL;
@@ -111,7 +133,7 @@ static struct sc_segment **segment_any(struct app *app, size_t len)
 static void send_own(struct app *app, struct link *link)
 {
 	size_t len = rng_len(&app->model.rng, app->len_shift), left = len + sizeof(struct wire_frame);
-	struct sc_segment **segment = segment_any(app, left);
+	struct sc_segment **segment = segment_any(app, link->here->session, left);
 	struct order *order = order_new(app, segment ? 0 : left);
 	struct iovec iov[SEND_PIECES];
 	unsigned int cnt = 0;
@@ -131,11 +153,11 @@ static void send_own(struct app *app, struct link *link)
 	}
 	iov[cnt++] = (struct iovec){ at, left };
 	if (cnt > 1)
-		order_done(app, link, order, sc_sendv(link->conn, iov, cnt, order->tag));
+		order_done(app, link, order, sc_sendv(link->here->conn, iov, cnt, order->tag));
 	else if (rng_chance(&app->model.rng, 500))
-		order_done(app, link, order, sc_send(link->conn, at, left, order->tag));
+		order_done(app, link, order, sc_send(link->here->conn, at, left, order->tag));
 	else
-		order_done(app, link, order, sc_async_send(link->conn, at, left, &order->job));
+		order_done(app, link, order, sc_async_send(link->here->conn, at, left, &order->job));
 }
 
 /* A part of a received buffer straight from it, together with its header. */
@@ -152,7 +174,7 @@ static void send_echo(struct app *app, struct link *link, struct held *held)
 	frame_put(link, order->mem, WIRE_ECHO, len, held->pos + off);
 	iov[0] = (struct iovec){ order->mem, sizeof(struct wire_frame) };
 	iov[1] = (struct iovec){ held->data + off, len };
-	order_done(app, link, order, sc_sendv(link->conn, iov, 2, order->tag));
+	order_done(app, link, order, sc_sendv(link->here->conn, iov, 2, order->tag));
 }
 
 /* The same in two sends, the second of nothing but the buffer. */
@@ -167,11 +189,11 @@ static void send_echo_apart(struct app *app, struct link *link, struct held *hel
 		return;
 	head->len = sizeof(struct wire_frame);
 	frame_put(link, head->mem, WIRE_ECHO, held->len, held->pos);
-	order_done(app, link, head, sc_send(link->conn, head->mem, head->len, head->tag));
+	order_done(app, link, head, sc_send(link->here->conn, head->mem, head->len, head->tag));
 	body = order_new(app, 0);
 	body->held = held;
 	body->len = held->len;
-	order_done(app, link, body, sc_send(link->conn, held->data, held->len, body->tag));
+	order_done(app, link, body, sc_send(link->here->conn, held->data, held->len, body->tag));
 }
 
 /* A range of the file, behind a header that tells which. */
@@ -189,13 +211,13 @@ static void send_range(struct app *app, struct link *link)
 		return;
 	head->len = sizeof(struct wire_frame);
 	frame_put(link, head->mem, WIRE_FILE, len, off);
-	err = sc_send(link->conn, head->mem, head->len, head->tag);
+	err = sc_send(link->here->conn, head->mem, head->len, head->tag);
 	order_done(app, link, head, err);
 	if (err)
 		return;
 	body = order_new(app, 0);
 	body->len = len;
-	err = sc_send_file(link->conn, app->file, off, len, body->tag);
+	err = sc_send_file(link->here->conn, app->files[link->here->session], off, len, body->tag);
 	if (err == -ENOMEM)
 		free(body);
 	else
@@ -211,12 +233,15 @@ static void send_wrong(struct app *app, struct link *link)
 	static char outside[64];
 	struct iovec iov[SEND_PIECES + 1] = { { outside, 1 } };
 
-	if (sends_ended(link) || link->first || link->connecting) /* a failure may not have been told yet */
+	/* a failure may not have been told yet */
+	if (sends_ended(link) || model_sending(link) || link->connecting || link->giving)
 		return;
 	app->tally->ops += 3;
-	EXPECT(sc_send(link->conn, outside, sizeof(outside), 0) == -EFAULT, "a send from outside was not refused");
-	EXPECT(sc_send(link->conn, outside, 0, 0) == -EINVAL, "a send of nothing was not refused");
-	EXPECT(sc_sendv(link->conn, iov, SEND_PIECES + 1, 0) == -EINVAL, "a send of too many pieces was not refused");
+	EXPECT(sc_send(link->here->conn, outside, sizeof(outside), 0) == -EFAULT,
+	       "a send from outside was not refused");
+	EXPECT(sc_send(link->here->conn, outside, 0, 0) == -EINVAL, "a send of nothing was not refused");
+	EXPECT(sc_sendv(link->here->conn, iov, SEND_PIECES + 1, 0) == -EINVAL,
+	       "a send of too many pieces was not refused");
 }
 
 static struct held *held_any(struct app *app)
@@ -233,7 +258,7 @@ static void op_send(struct app *app, struct link *link)
 		send_wrong(app, link);
 	else if (what < 4)
 		send_range(app, link);
-	else if (what < 50 || !held || held->link->closed)
+	else if (what < 50 || !held || !held->link->here)
 		send_own(app, link);
 	else if (what < 85)
 		send_echo(app, held->link, held);
@@ -263,10 +288,10 @@ static void receive_ask(struct app *app, struct link *link)
 	link->recv_cancelled = false;
 	link->recv_buf = malloc(link->recv_len);
 	EXPECT(link->recv_buf, "out of memory");
-	err = sc_async_recv(link->conn, link->recv_buf, link->recv_len, link->recv_all ? SC_RECV_ALL : 0,
+	err = sc_async_recv(link->here->conn, link->recv_buf, link->recv_len, link->recv_all ? SC_RECV_ALL : 0,
 			    &link->recv_job);
-	EXPECT(err == (link->closing ? -EPIPE : 0) || err == -ENOMEM, "connection %u: a receive was refused: %s",
-	       link->id, strerror(-err));
+	EXPECT(err == (link->closing ? -EPIPE : 0) || err == -ENOMEM || (err == -ENOBUFS && link->moved),
+	       "connection %u: a receive was refused: %s", link->id, strerror(-err));
 	link->by_jobs |= !err;
 	if (err) {
 		link->recv_job = NULL;
@@ -277,11 +302,13 @@ static void receive_ask(struct app *app, struct link *link)
 static void receive_now(struct app *app, struct link *link)
 {
 	char bytes[5000];
-	ssize_t got = sc_sync_recv(link->conn, bytes, 1 + rng_below(&app->model.rng, sizeof(bytes)), 0,
+	ssize_t got = sc_sync_recv(link->here->conn, bytes, 1 + rng_below(&app->model.rng, sizeof(bytes)), 0,
 				   (int)rng_below(&app->model.rng, NAP_MS));
 
 	EXPECT(!link->closing || got == -EPIPE || got == -ENOMEM, "connection %u: received %zd after sc_close",
 	       link->id, got);
+	if (got == -ENOBUFS && link->moved) /* what it brought along is not told of yet */
+		return;
 	link->by_jobs |= !link->closing && got != -ENOMEM;
 	if (!link->closing && got != -ENOMEM && got != -ETIMEDOUT)
 		model_read(&app->model, link, bytes, got);
@@ -290,7 +317,7 @@ static void receive_now(struct app *app, struct link *link)
 static void receive_by_events(struct app *app, struct link *link)
 {
 	bool asked = link->recv_job;
-	int err = sc_conn_set_recv_mode(link->conn, SC_RECV_BY_EVENTS);
+	int err = sc_conn_set_recv_mode(link->here->conn, SC_RECV_BY_EVENTS);
 
 	if (asked && !err) { /* it has just ended, before what events tell from now on */
 		model_settle(&app->model);
@@ -303,11 +330,26 @@ static void receive_by_events(struct app *app, struct link *link)
 		link->by_jobs = false;
 }
 
+/* 0: the giving has failed, as is still to be told. */
+static void receive_given(struct link *link)
+{
+	int err = sc_conn_set_recv_mode(link->here->conn, SC_RECV_BY_EVENTS);
+
+	EXPECT(link->closing ? err == -EPIPE : !err || err == -EBUSY || err == -ENOBUFS,
+	       "connection %u: given away, its mode: %d", link->id, err);
+	if (!err)
+		link->by_jobs = false;
+}
+
 static void op_receive(struct app *app, struct link *link)
 {
 	unsigned int what = rng_below(&app->model.rng, 10);
 
 	app->tally->ops++;
+	if (link->giving) {
+		receive_given(link);
+		return;
+	}
 	model_settle(&app->model); /* a receive that has ended does not wait */
 	if (what < 2 && link->recv_job) {
 		sc_job_cancel(link->recv_job);
@@ -322,7 +364,7 @@ static void op_receive(struct app *app, struct link *link)
 
 static void op_cancel(struct app *app, struct link *link)
 {
-	struct order *order = link->first;
+	struct order *order = link->here->first;
 
 	for (unsigned int i = rng_below(&app->model.rng, 4); order && i; i--)
 		order = order->next;
@@ -338,27 +380,49 @@ static void op_tune(struct app *app, struct link *link)
 {
 	app->tally->ops++;
 	if (rng_chance(&app->model.rng, 500))
-		EXPECT(!sc_conn_set_zerocopy(link->conn, rng_below(&app->model.rng, SC_ZC_NEVER + 1)), "%s",
+		EXPECT(!sc_conn_set_zerocopy(link->here->conn, rng_below(&app->model.rng, SC_ZC_NEVER + 1)), "%s",
 		       sc_reason());
 	else
-		EXPECT(!sc_conn_set_priority(link->conn, rng_below(&app->model.rng, SC_PRIORITY_HIGH + 1)), "%s",
+		EXPECT(!sc_conn_set_priority(link->here->conn, rng_below(&app->model.rng, SC_PRIORITY_HIGH + 1)), "%s",
 		       sc_reason());
 }
 
-/* The engine gives the descriptor for a moment, whatever the connection is about. */
+/* How the engine may answer who asks for the descriptor, whatever the connection is about. */
+static void descriptor_check(const struct link *link, int err)
+{
+	EXPECT(!link->closing || err == -EBADF, "connection %u: its socket after sc_close: %d", link->id, err);
+	EXPECT(link->closing || !err || err == -EBUSY || err == -ETIMEDOUT || (link->giving && err == -EBADF),
+	       "connection %u: its socket: %s", link->id, strerror(-err));
+}
+
 static void op_name(struct app *app, struct link *link)
 {
 	struct sockaddr_in addr;
 	socklen_t len = sizeof(addr);
-	int err = sc_getsockname(link->conn, (struct sockaddr *)&addr, &len);
+	int err = sc_getsockname(link->here->conn, (struct sockaddr *)&addr, &len);
 
 	app->tally->ops++;
-	EXPECT(!link->closing || err == -EBADF || err == -EBUSY, "connection %u: a name after sc_close: %d", link->id,
-	       err);
-	EXPECT(link->closing || !err || err == -EBUSY, "connection %u: its name: %s", link->id, strerror(-err));
+	descriptor_check(link, err);
 	EXPECT(err || (len == sizeof(addr) && addr.sin_family == AF_INET), "connection %u: no name", link->id);
 	EXPECT(err || link->connecting || link->broken || addr.sin_addr.s_addr == app->crowd.addr || link->made,
 	       "connection %u: another's name", link->id);
+}
+
+/* An option that stays with the connection, wherever it is given. */
+static void op_option(struct app *app, struct link *link)
+{
+	int want = (int)link->id, got = 0;
+	socklen_t len = sizeof(got);
+	int err = sc_getsockopt(link->here->conn, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &got, &len);
+
+	app->tally->ops++;
+	descriptor_check(link, err);
+	EXPECT(err || got == (link->marked ? want : 0), "connection %u: another's option: %d", link->id, got);
+	if (err)
+		return;
+	err = sc_setsockopt(link->here->conn, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &want, sizeof(want));
+	descriptor_check(link, err);
+	link->marked |= !err;
 }
 
 static void op_close(struct app *app, struct link *link)
@@ -368,9 +432,11 @@ static void op_close(struct app *app, struct link *link)
 	app->tally->ops++;
 	if (!what) {
 		bool ended = sends_ended(link);
-		int err = sc_shutdown(link->conn);
+		int err = sc_shutdown(link->here->conn);
 
-		EXPECT(err == (ended ? -EPIPE : 0) || (err == -EPIPE && (link->first || link->connecting)),
+		if (err == -EBUSY && link->giving)
+			return;
+		EXPECT(err == (ended ? -EPIPE : 0) || (err == -EPIPE && (model_sending(link) || link->connecting)),
 		       "connection %u: sc_shutdown answered %d", link->id, err);
 		link->shut = true;
 		return;
@@ -378,13 +444,41 @@ static void op_close(struct app *app, struct link *link)
 	close_link(app, link, what == 1 ? 0 : what == 2 ? SC_CLOSE_NOW : SC_CLOSE_RESET);
 }
 
-static void op_alloc(struct app *app)
+/* To another session, or, which is refused, to its own. */
+static void op_give(struct app *app, struct link *link)
 {
-	void **spare = &app->spare[rng_below(&app->model.rng, SPARE_MAX)];
+	unsigned int to = session_any(app);
+	int err;
 
 	app->tally->ops++;
-	sc_free(app->model.session, *spare);
-	*spare = rng_chance(&app->model.rng, 300) ? sc_alloc(app->model.session, rng_len(&app->model.rng, 18)) : NULL;
+	model_settle(&app->model);
+	if (link->connecting)
+		return;
+	err = sc_conn_give(link->here->conn, app->model.sessions[to]);
+	if (to == link->here->session) {
+		EXPECT(err == -EINVAL, "connection %u: given to its own session: %d", link->id, err);
+	} else if (link->closing || (link->giving && err)) {
+		EXPECT(err == (link->closing ? -EPIPE : -EALREADY), "connection %u: given once more: %d", link->id,
+		       err);
+	} else if (!err) { /* once more: the last time has failed, as is still to be told */
+		model_giving(link, to);
+		model_settle(&app->model);
+		EXPECT(!link->recv_job, "connection %u: given while a receive waits", link->id);
+	} else {
+		EXPECT((err == -EBUSY && link->recv_job) || (err == -ENOBUFS && link->moved),
+		       "connection %u: cannot be given: %s", link->id, strerror(-err));
+	}
+}
+
+static void op_alloc(struct app *app)
+{
+	unsigned int i = rng_below(&app->model.rng, SPARE_MAX);
+	struct sc_session *session = app->model.sessions[session_of(app, i)];
+	void **spare = &app->spare[i];
+
+	app->tally->ops++;
+	sc_free(session, *spare);
+	*spare = rng_chance(&app->model.rng, 300) ? sc_alloc(session, rng_len(&app->model.rng, 18)) : NULL;
 	if (*spare)
 		memset(*spare, 0xa5, 1);
 }
@@ -401,7 +495,7 @@ static void op_listen(struct app *app, unsigned int i)
 		app->listeners[i] = NULL;
 		return;
 	}
-	err = sc_listen(app->model.session, app->address, 0, 0, &app->listeners[i]);
+	err = sc_listen(app->model.sessions[session_of(app, i)], app->address, 0, 0, &app->listeners[i]);
 	if (err == -ENOSPC) { /* those closed before are not through yet */
 		app->listeners[i] = NULL;
 		return;
@@ -414,6 +508,7 @@ static void op_listen(struct app *app, unsigned int i)
 static void op_connect(struct app *app)
 {
 	struct sc_connect_options options = SC_CONNECT_OPTIONS_INIT;
+	unsigned int session = session_any(app);
 	struct sc_conn *conn;
 	int err;
 
@@ -424,10 +519,10 @@ static void op_connect(struct app *app)
 		options.port = 1;
 	if (rng_chance(&app->model.rng, 500))
 		options.timeout_ms = 1 + rng_below(&app->model.rng, 50);
-	err = sc_connect(app->model.session, &options, &conn);
+	err = sc_connect(app->model.sessions[session], &options, &conn);
 	EXPECT(!err || err == -ENOSPC || err == -ENOMEM, "%s", sc_reason());
 	if (!err)
-		model_connecting(&app->model, conn);
+		model_connecting(&app->model, session, conn);
 }
 
 static void op_segment(struct app *app, unsigned int i)
@@ -446,7 +541,7 @@ static void op_segment(struct app *app, unsigned int i)
 			*segment = NULL;
 		return;
 	}
-	err = sc_register_mem(app->model.session, rng_len(&app->model.rng, 19), segment);
+	err = sc_register_mem(app->model.sessions[session_of(app, i)], rng_len(&app->model.rng, 19), segment);
 	EXPECT(!err || err == -ENOMEM, "%s", sc_reason());
 	if (err)
 		*segment = NULL;
@@ -458,7 +553,9 @@ static struct link *live_any(struct app *app)
 {
 	struct model *model = &app->model;
 
-	return model->live_cnt ? model->links[model->live[rng_below(&model->rng, model->live_cnt)]] : NULL;
+	struct link *link = model->live_cnt ? model->links[model->live[rng_below(&model->rng, model->live_cnt)]] : NULL;
+
+	return link && link->here ? link : NULL;
 }
 
 static void op_any(struct app *app)
@@ -484,22 +581,24 @@ static void op_any(struct app *app)
 		op_cancel(app, link);
 	else if (link && rng_chance(rng, app->tune_rate))
 		op_tune(app, link);
+	else if (link && rng_chance(rng, app->give_rate))
+		op_give(app, link);
 	else if (link && rng_chance(rng, 1))
-		op_name(app, link);
+		rng_chance(rng, 500) ? op_name(app, link) : op_option(app, link);
 	else if (link && (!sends_ended(link) || rng_chance(rng, 50)))
 		op_send(app, link);
 }
 
 /* --- events --- */
 
-static void nap(struct app *app)
+static void nap(struct app *app, unsigned int session)
 {
 	struct epoll_event event;
-	int ret = sc_arm(app->model.session);
+	int ret = sc_arm(app->model.sessions[session]);
 
 	EXPECT(ret >= 0, "sc_arm: %s", strerror(-ret));
 	/* EINTR: the kernel had work for this thread, on the ring of the local engine */
-	if (!ret && epoll_wait(app->epoll_fd, &event, 1, NAP_MS) < 0 && errno != EINTR)
+	if (!ret && epoll_wait(app->epoll_fds[session], &event, 1, NAP_MS) < 0 && errno != EINTR)
 		random_fail("epoll_wait: %s", strerror(errno));
 }
 
@@ -521,17 +620,19 @@ static void events_take(struct app *app)
 {
 	struct sc_event events[BATCH_MAX];
 	unsigned int max = 1 + rng_below(&app->model.rng, BATCH_MAX), how = rng_below(&app->model.rng, 8);
+	unsigned int nr = session_any(app);
+	struct sc_session *session = app->model.sessions[nr];
 	int cnt;
 
 	app->tally->polls++;
 	if (how == 1)
-		nap(app);
+		nap(app, nr);
 	if (how > 1)
-		cnt = sc_poll(app->model.session, events, max);
+		cnt = sc_poll(session, events, max);
 	else
-		cnt = sc_wait(app->model.session, events, max, how ? 0 : (int)rng_below(&app->model.rng, NAP_MS));
+		cnt = sc_wait(session, events, max, how ? 0 : (int)rng_below(&app->model.rng, NAP_MS));
 	EXPECT((cnt >= 0 && cnt <= (int)max) || cnt == -EINTR, "waiting for events: %d", cnt);
-	model_batch(&app->model);
+	model_batch(&app->model, nr);
 	for (int i = 0; i < cnt; i++)
 		model_event(&app->model, &events[i]);
 	model_settle(&app->model);
@@ -541,7 +642,7 @@ static void events_take(struct app *app)
 /* --- a round --- */
 
 /* How many pieces of each size the arena has: the same at the end as at the beginning. */
-static void arena_measure(struct app *app, unsigned int *ret_pieces)
+static void arena_measure(struct sc_session *session, unsigned int *ret_pieces)
 {
 	void *first = NULL;
 
@@ -549,7 +650,7 @@ static void arena_measure(struct app *app, unsigned int *ret_pieces)
 	for (unsigned int order = ARENA_ORDERS; order--;) {
 		void *piece;
 
-		while ((piece = sc_alloc(app->model.session, (size_t)1 << (order + ARENA_BLOCK_SHIFT)))) {
+		while ((piece = sc_alloc(session, (size_t)1 << (order + ARENA_BLOCK_SHIFT)))) {
 			memcpy(piece, &first, sizeof(first));
 			first = piece;
 			ret_pieces[order]++;
@@ -559,7 +660,7 @@ static void arena_measure(struct app *app, unsigned int *ret_pieces)
 		void *piece = first;
 
 		memcpy(&first, piece, sizeof(first));
-		sc_free(app->model.session, piece);
+		sc_free(session, piece);
 	}
 }
 
@@ -586,6 +687,8 @@ static void options_draw(struct app *app, enum sc_engine engine)
 	app->connect_rate = rng_below(rng, 3);
 	app->job_rate = rng_below(rng, 3);
 	app->tune_rate = rng_below(rng, 2) * rng_below(rng, 10);
+	app->model.session_cnt = rng_below(rng, 2) ? 2 + rng_below(rng, MODEL_SESSIONS - 1) : 1;
+	app->give_rate = app->model.session_cnt > 1 ? rng_below(rng, 30) : 1;
 	app->len_shift = rng_below(rng, 4) ? 8 + rng_below(rng, 4) : 18;
 	app->crowd.live_max = 1 + rng_below(rng, CROWD_LIVE_MAX);
 	app->crowd.chunk_shift = 8 + rng_below(rng, 9);
@@ -605,31 +708,43 @@ static struct sc_file *file_open(struct sc_session *session)
 	return file;
 }
 
+static void sessions_open(struct app *app)
+{
+	struct model *model = &app->model;
+	int err = model->session_cnt > 1 ? sc_open_threads(&app->options, model->session_cnt, model->sessions) :
+					   sc_open(&app->options, &model->sessions[0]);
+
+	EXPECT(!err, "%s", sc_reason());
+	for (unsigned int i = 0; i < model->session_cnt; i++) {
+		struct epoll_event event = { .events = EPOLLIN };
+
+		app->epoll_fds[i] = epoll_create1(EPOLL_CLOEXEC);
+		EXPECT(!epoll_ctl(app->epoll_fds[i], EPOLL_CTL_ADD, sc_fd(model->sessions[i]), &event), "epoll_ctl: %s",
+		       strerror(errno));
+		arena_measure(model->sessions[i], app->pieces[i]);
+		app->files[i] = file_open(model->sessions[i]);
+		(void)sc_poll(model->sessions[i], NULL, 0); /* from now on it may be given connections */
+	}
+}
+
 static void round_open(struct app *app, enum sc_engine engine, uint64_t seed)
 {
-	struct epoll_event event = { .events = EPOLLIN };
-
 	app->model.rng.state = seed;
 	app->crowd.rng.state = ~seed;
 	/* An address of this process, so that no other program's port is met by a late client. */
 	app->crowd.addr = htonl(0x7f400000 | ((uint32_t)getpid() & 0x3fffff));
 	(void)inet_ntop(AF_INET, &app->crowd.addr, app->address, sizeof(app->address));
 	options_draw(app, engine);
-	EXPECT(!sc_open(&app->options, &app->model.session), "%s", sc_reason());
-	app->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	EXPECT(!epoll_ctl(app->epoll_fd, EPOLL_CTL_ADD, sc_fd(app->model.session), &event), "epoll_ctl: %s",
-	       strerror(errno));
-	arena_measure(app, app->pieces);
-	app->file = file_open(app->model.session);
+	sessions_open(app);
 	op_listen(app, 0);
 	app->last_move = time(NULL);
 	crowd_start(&app->crowd);
 }
 
-static bool listeners_open(const struct sc_session *session)
+static bool listeners_open(const struct model *model)
 {
-	for (unsigned int i = 0; i < LISTENERS_MAX; i++)
-		if (session->listeners[i].used)
+	for (unsigned int i = 0; i < model->session_cnt * LISTENERS_MAX; i++)
+		if (model->sessions[i / LISTENERS_MAX]->listeners[i % LISTENERS_MAX].used)
 			return true;
 	return false;
 }
@@ -644,7 +759,7 @@ static void round_drain(struct app *app)
 		if (app->listeners[i])
 			op_listen(app, i);
 	while (!__atomic_load_n(&app->crowd.done, __ATOMIC_ACQUIRE) || model->live_cnt || model->held_cnt ||
-	       listeners_open(model->session)) {
+	       listeners_open(model)) {
 		struct link *link = live_any(app);
 
 		if (link && rng_chance(&model->rng, 300))
@@ -655,11 +770,12 @@ static void round_drain(struct app *app)
 	}
 	crowd_join(&app->crowd);
 	for (unsigned int i = 0; i < SPARE_MAX; i++)
-		sc_free(model->session, app->spare[i]);
+		sc_free(model->sessions[session_of(app, i)], app->spare[i]);
 	for (unsigned int i = 0; i < MODEL_SEGMENTS; i++)
 		if (model->segments[i])
 			op_segment(app, i);
-	EXPECT(!sc_file_close(app->file), "%s", sc_reason());
+	for (unsigned int i = 0; i < model->session_cnt; i++)
+		EXPECT(!sc_file_close(app->files[i]), "%s", sc_reason());
 }
 
 static void lane_check(struct lane *lane, enum sc_engine engine)
@@ -667,7 +783,7 @@ static void lane_check(struct lane *lane, enum sc_engine engine)
 	unsigned int free_cnt = 0;
 
 	EXPECT(!lane->bufs_held, "%u receive buffers were not given back", lane->bufs_held);
-	EXPECT(!lane->todo_head && !lane->done_head, "something is still to be done");
+	EXPECT(!lane->todo_head && !lane->done_head && !lane->parcels, "something is still to be done");
 	for (struct sc_conn *conn = lane->conn_free; conn; conn = conn->next)
 		free_cnt++;
 	for (struct sc_conn *conn = lane->conn_resting; conn; conn = conn->next)
@@ -686,27 +802,28 @@ static void lane_check(struct lane *lane, enum sc_engine engine)
 
 static void round_check(struct app *app, enum sc_engine engine)
 {
+	const struct model *model = &app->model;
 	unsigned int pieces[ARENA_ORDERS];
 
-	arena_measure(app, pieces);
-	EXPECT(!memcmp(pieces, app->pieces, sizeof(pieces)), "the arena does not come back whole");
-	model_check(&app->model, &app->crowd);
-	lane_check(&app->model.session->lanes[0], engine);
+	for (unsigned int i = 0; i < model->session_cnt; i++) {
+		arena_measure(model->sessions[i], pieces);
+		EXPECT(!memcmp(pieces, app->pieces[i], sizeof(pieces)), "the arena does not come back whole");
+		lane_check(&model->sessions[i]->lanes[0], engine);
+	}
 }
 
-static void tally_add(struct app *app)
+static void tally_add(struct app *app, const struct sc_counters *counters)
 {
-	struct sc_info info = { .size = sizeof(info) };
 	struct tally *tally = app->tally;
 
-	(void)sc_info(app->model.session, &info);
-	tally->conns += info.counters.closed;
-	tally->connected += info.counters.connected;
-	tally->bytes += info.counters.received + info.counters.sent;
+	tally->conns += counters->closed;
+	tally->connected += counters->connected;
+	tally->given += counters->given;
+	tally->bytes += counters->received + counters->sent;
 	tally->moves += app->crowd.moves;
-	tally->copied += info.counters.recv_copied;
-	tally->starved += info.counters.recv_starved;
-	tally->paused += info.counters.recv_paused;
+	tally->copied += counters->recv_copied;
+	tally->starved += counters->recv_starved;
+	tally->paused += counters->recv_paused;
 	for (unsigned int i = 0; i < app->model.link_cnt; i++)
 		tally->failed_sends += app->model.links[i]->send_failed;
 }
@@ -714,6 +831,7 @@ static void tally_add(struct app *app)
 void random_round(enum sc_engine engine, uint64_t seed, uint64_t ops, struct tally *tally)
 {
 	static struct app app; /* the peers' thread may outlive a failure */
+	struct sc_counters counters;
 
 	app = (struct app){ .tally = tally };
 	round_open(&app, engine, seed);
@@ -723,10 +841,13 @@ void random_round(enum sc_engine engine, uint64_t seed, uint64_t ops, struct tal
 		events_take(&app);
 	}
 	round_drain(&app);
+	model_check(&app.model, &app.crowd, &counters);
 	round_check(&app, engine);
-	tally_add(&app);
-	(void)close(app.epoll_fd);
-	sc_close_session(app.model.session);
+	tally_add(&app, &counters);
+	for (unsigned int i = 0; i < app.model.session_cnt; i++) {
+		(void)close(app.epoll_fds[i]);
+		sc_close_session(app.model.sessions[i]);
+	}
 	crowd_free(&app.crowd);
 	model_free(&app.model);
 }

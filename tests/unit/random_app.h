@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One round of the random test: a session with random options, used at random until a number of operations is done. */
+/* One round of the random test: a session or a group of them with random options, used at random until a number of operations is done. */
 #ifndef TESTS_RANDOM_APP_H
 #define TESTS_RANDOM_APP_H
 
@@ -7,10 +7,10 @@
 
 /* What was done, over all rounds of an engine. */
 struct tally {
-	uint64_t ops; /* sends, releases, allocations, shutdowns, closes, listens, connects, segments */
+	uint64_t ops; /* sends, releases, allocations, shutdowns, closes, listens, connects, segments, handovers */
 	uint64_t polls; /* looks for events */
 	uint64_t moves; /* of the peers */
-	uint64_t conns, connected; /* in all; made by the application */
+	uint64_t conns, connected, given; /* in all; made by the application; to another session */
 	uint64_t segments, ranges;
 	uint64_t bytes; /* both ways */
 	uint64_t failed_sends, failed_allocs, copied, starved, paused;

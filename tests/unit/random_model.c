@@ -16,12 +16,22 @@ static void *grown(void *array, unsigned int cnt, unsigned int *room, size_t siz
 	return array;
 }
 
-void model_batch(struct model *model)
+void model_batch(struct model *model, unsigned int session)
 {
 	model->batch++;
+	model->now = session;
 }
 
-static struct link *link_add(struct model *model, struct sc_conn *conn)
+static struct hand *hand_new(unsigned int session, struct sc_conn *conn)
+{
+	struct hand *hand = calloc(1, sizeof(*hand));
+
+	EXPECT(hand, "out of memory");
+	*hand = (struct hand){ .session = session, .conn = conn };
+	return hand;
+}
+
+static struct link *link_add(struct model *model, unsigned int session, struct sc_conn *conn)
 {
 	struct link *link = calloc(1, sizeof(*link));
 
@@ -29,7 +39,7 @@ static struct link *link_add(struct model *model, struct sc_conn *conn)
 	EXPECT(!sc_conn_data(conn), "a connection begins with another's data");
 	model->links = grown(model->links, model->link_cnt, &model->link_room, sizeof(*model->links));
 	model->live = grown(model->live, model->live_cnt, &model->live_room, sizeof(*model->live));
-	link->conn = conn;
+	link->here = hand_new(session, conn);
 	link->id = model->link_cnt + 1;
 	link->live_idx = model->live_cnt;
 	model->live[model->live_cnt++] = model->link_cnt;
@@ -38,9 +48,9 @@ static struct link *link_add(struct model *model, struct sc_conn *conn)
 	return link;
 }
 
-void model_connecting(struct model *model, struct sc_conn *conn)
+void model_connecting(struct model *model, unsigned int session, struct sc_conn *conn)
 {
-	struct link *link = link_add(model, conn);
+	struct link *link = link_add(model, session, conn);
 
 	link->made = true;
 	link->connecting = true;
@@ -68,7 +78,7 @@ static void hold(struct model *model, struct link *link, const struct sc_event *
 
 	EXPECT(held, "out of memory");
 	model->held = grown(model->held, model->held_cnt, &model->held_room, sizeof(*model->held));
-	*held = (struct held){ link, event->data, event->len, link->received, 0, model->held_cnt };
+	*held = (struct held){ link, event->conn, event->data, event->len, link->received, 0, model->held_cnt };
 	model->held[model->held_cnt++] = held;
 }
 
@@ -86,11 +96,14 @@ static void received(struct model *model, struct link *link, const struct sc_eve
 {
 	EXPECT(!link->by_jobs, "connection %u: an event of what it receives by jobs", link->id);
 	EXPECT(!link->connecting, "connection %u: received before it was connected", link->id);
-	EXPECT(!link->ended && !link->broken, "connection %u: received after the end of its stream", link->id);
+	EXPECT((!link->ended && !link->broken) || (link->retell && link->ended && !event->len),
+	       "connection %u: received after the end of its stream", link->id);
+	EXPECT(!link->giving, "connection %u: received where it is given away", link->id);
 	EXPECT(!link->closing || link->closing_batch == model->batch, "connection %u: received after sc_close",
 	       link->id);
 	if (!event->len) {
 		link->ended = true;
+		link->retell = false;
 		return;
 	}
 	bytes_check(model, link, event->data, event->len);
@@ -116,13 +129,15 @@ void model_read(struct model *model, struct link *link, const char *data, ssize_
 }
 
 /* A send has ended: by an event, or as its job says. */
-static void order_end(struct model *model, struct link *link, struct order *order, ssize_t result)
+static void order_end(struct model *model, struct link *link, struct hand *hand, ssize_t result)
 {
+	struct order *order = hand->first;
 	bool withdrawn = order->cancelled && result == -ECANCELED;
 
 	EXPECT(result < 0 || (size_t)result == order->len || (order->cancelled && (size_t)result < order->len),
 	       "connection %u: %zd of %zu bytes sent", link->id, result, order->len);
-	EXPECT(result < 0 || !link->send_failed, "connection %u: a send succeeded after one that failed", link->id);
+	EXPECT(result < 0 || !link->send_failed || hand != link->here || link->past,
+	       "connection %u: a send succeeded after one that failed", link->id);
 	EXPECT(result != -ECANCELED || link->close_now || link->cut || withdrawn,
 	       "connection %u: a send was cancelled unasked", link->id);
 	if (result >= 0) {
@@ -134,9 +149,9 @@ static void order_end(struct model *model, struct link *link, struct order *orde
 	if (withdrawn && !link->close_now)
 		link->asked -= order->len; /* not a byte of it goes out */
 	model->counters.send_events++;
-	link->first = order->next;
+	hand->first = order->next;
 	model->order_cnt--;
-	sc_free(model->session, order->mem);
+	sc_free(model->sessions[order->mem_session], order->mem);
 	if (order->segment)
 		model->segment_orders[order->segment - model->segments]--;
 	if (order->held)
@@ -153,12 +168,12 @@ static bool job_ended(struct sc_job *job, ssize_t *ret_result)
 }
 
 /* In order: those behind one that has not ended are not asked after. */
-static void sends_settle(struct model *model, struct link *link)
+static void sends_settle(struct model *model, struct link *link, struct hand *hand)
 {
 	ssize_t result;
 
-	while (link->first && link->first->job && job_ended(link->first->job, &result))
-		order_end(model, link, link->first, result);
+	while (hand->first && hand->first->job && job_ended(hand->first->job, &result))
+		order_end(model, link, hand, result);
 }
 
 static void receive_settle(struct model *model, struct link *link)
@@ -185,70 +200,199 @@ static void receive_settle(struct model *model, struct link *link)
 void model_settle(struct model *model)
 {
 	for (unsigned int i = 0; i < model->live_cnt; i++) {
-		sends_settle(model, model->links[model->live[i]]);
-		receive_settle(model, model->links[model->live[i]]);
+		struct link *link = model->links[model->live[i]];
+
+		for (struct hand *hand = link->past; hand; hand = hand->next)
+			sends_settle(model, link, hand);
+		if (link->here)
+			sends_settle(model, link, link->here);
+		receive_settle(model, link);
 	}
 }
 
-static void sent(struct model *model, struct link *link, const struct sc_event *event)
+bool model_sending(const struct link *link)
+{
+	for (const struct hand *hand = link->past; hand; hand = hand->next)
+		if (hand->first)
+			return true;
+	return link->here && link->here->first;
+}
+
+static void sent(struct model *model, struct link *link, struct hand *hand, const struct sc_event *event)
 {
 	struct order *order;
 
-	sends_settle(model, link);
-	order = link->first;
+	sends_settle(model, link, hand);
+	order = hand->first;
 	EXPECT(order, "connection %u: a send completed (%d) but none is under way", link->id, event->result);
 	EXPECT(!order->job && order->tag == event->tag,
 	       "connection %u: send %llu completed (%d), the next in order is %llu", link->id,
 	       (unsigned long long)event->tag, event->result, (unsigned long long)order->tag);
-	order_end(model, link, order, event->result);
+	order_end(model, link, hand, event->result);
+}
+
+/* Nothing more is told of it anywhere. */
+static void link_rest(struct model *model, struct link *link)
+{
+	unsigned int last;
+
+	if (!link->closed || link->past)
+		return;
+	last = model->live[--model->live_cnt];
+	model->live[link->live_idx] = last;
+	model->links[last]->live_idx = link->live_idx;
+}
+
+static void hand_end(struct model *model, struct link *link, struct hand *hand)
+{
+	sends_settle(model, link, hand);
+	EXPECT(!hand->first, "connection %u: closed or given, but not told of its send %llu", link->id,
+	       (unsigned long long)hand->first->tag);
+	free(hand);
 }
 
 static void closed(struct model *model, struct link *link)
 {
-	unsigned int last = model->live[--model->live_cnt];
-
-	sends_settle(model, link);
 	receive_settle(model, link);
 	EXPECT(link->closing, "connection %u: closed unasked", link->id);
+	EXPECT(!link->giving, "connection %u: closed where it is given away", link->id);
 	EXPECT(!link->recv_job, "connection %u: closed, but its receive has not ended", link->id);
-	EXPECT(!link->first, "connection %u: closed, but not told of its send %llu", link->id,
-	       (unsigned long long)link->first->tag);
+	hand_end(model, link, link->here);
+	link->here = NULL;
 	link->closed = true;
-	model->live[link->live_idx] = last;
-	model->links[last]->live_idx = link->live_idx;
 	model->counters.closed++;
+	link_rest(model, link);
+}
+
+static void broken(struct model *model, struct link *link, int result)
+{
+	EXPECT(!link->by_jobs, "connection %u: an event of what it receives by jobs", link->id);
+	EXPECT((!link->ended && !link->broken) || (link->retell && link->broken), "connection %u: broken after its end",
+	       link->id);
+	EXPECT(!link->giving, "connection %u: broken where it is given away", link->id);
+	EXPECT(result == -ECONNRESET || result == -EPIPE ||
+		       (link->retell && (result == -ECONNREFUSED || result == -ETIMEDOUT)),
+	       "connection %u: broken by %s", link->id, strerror(-result));
+	EXPECT(!link->closing || link->closing_batch == model->batch, "connection %u: error after sc_close", link->id);
+	link->broken = true;
+	link->retell = false;
+}
+
+/* --- handing over --- */
+
+void model_giving(struct link *link, unsigned int to)
+{
+	link->here->refused += link->giving; /* or it could not be asked again */
+	link->giving = true;
+	link->to = to;
+}
+
+/* It goes: a close that was asked for meanwhile is not done. */
+static void gone(struct link *link)
+{
+	link->giving = false;
+	link->closing = false;
+	link->close_now = false;
+}
+
+static void given(struct model *model, struct link *link, struct hand *hand, int result)
+{
+	if (result && hand->refused) { /* that giving; it was asked for again */
+		hand->refused--;
+		return;
+	}
+	EXPECT(hand != link->here || link->giving, "connection %u: given (%d), but not being so", link->id, result);
+	EXPECT(hand == link->here || !result, "connection %u: taken, but given with %s", link->id, strerror(-result));
+	if (result) {
+		EXPECT(result == -ENFILE || result == -ENOMEM || (result == -ECANCELED && link->closing),
+		       "connection %u: not given: %s", link->id, strerror(-result));
+		link->giving = false;
+		return;
+	}
+	model->counters.given++;
+	if (hand == link->here) {
+		link->here = NULL;
+		link->coming = true;
+		gone(link);
+	} else {
+		struct hand **at = &link->past;
+
+		while (*at != hand)
+			at = &(*at)->next;
+		*at = hand->next;
+	}
+	hand_end(model, link, hand);
+	link_rest(model, link);
+}
+
+static void taken(struct model *model, struct sc_conn *conn)
+{
+	struct link *link = sc_conn_data(conn);
+
+	EXPECT(link && !link->closed && (link->giving || link->coming), "taken, but never given");
+	EXPECT(link->to == model->now, "connection %u: taken by another session", link->id);
+	if (link->here) {
+		link->here->next = link->past;
+		link->past = link->here;
+		gone(link);
+	}
+	link->here = hand_new(model->now, conn);
+	link->coming = false;
+	link->by_jobs = false;
+	link->moved = true;
+	link->retell = link->ended || link->broken;
+	model->counters.taken++;
+}
+
+/* --- events --- */
+
+static struct hand *hand_of(const struct link *link, const struct sc_conn *conn)
+{
+	struct hand *hand = link->past;
+
+	if (link->here && link->here->conn == conn)
+		return link->here;
+	while (hand && hand->conn != conn)
+		hand = hand->next;
+	return hand;
 }
 
 void model_event(struct model *model, const struct sc_event *event)
 {
 	struct link *link = event->conn && event->type != SC_EVENT_ACCEPT ? sc_conn_data(event->conn) : NULL;
+	struct hand *hand;
 
 	if (event->type == SC_EVENT_ACCEPT) {
-		(void)link_add(model, event->conn);
+		(void)link_add(model, model->now, event->conn);
 		model->counters.accepted++;
+		return;
+	}
+	if (event->type == SC_EVENT_TAKEN) {
+		taken(model, event->conn);
 		return;
 	}
 	EXPECT(event->type != SC_EVENT_LOST, "the engine was lost: %s", strerror(-event->result));
 	EXPECT(link, "event %d of a connection that never began", event->type);
-	EXPECT(!link->closed, "connection %u: event %d (%d) after its end", link->id, event->type, event->result);
+	hand = hand_of(link, event->conn);
+	EXPECT(hand && hand->session == model->now, "connection %u: event %d (%d) after its end", link->id, event->type,
+	       event->result);
+	EXPECT(hand == link->here || event->type == SC_EVENT_SENT || event->type == SC_EVENT_GIVEN,
+	       "connection %u: event %d (%d) where it has gone from", link->id, event->type, event->result);
 	switch (event->type) {
 	case SC_EVENT_RECV:
 		received(model, link, event);
 		break;
 	case SC_EVENT_SENT:
-		sent(model, link, event);
+		sent(model, link, hand, event);
 		break;
 	case SC_EVENT_CONNECT:
 		connected(model, link, event->result);
 		break;
 	case SC_EVENT_ERROR:
-		EXPECT(!link->by_jobs, "connection %u: an event of what it receives by jobs", link->id);
-		EXPECT(!link->ended && !link->broken, "connection %u: broken after its end", link->id);
-		EXPECT(event->result == -ECONNRESET || event->result == -EPIPE, "connection %u: broken by %s", link->id,
-		       strerror(-event->result));
-		EXPECT(!link->closing || link->closing_batch == model->batch, "connection %u: error after sc_close",
-		       link->id);
-		link->broken = true;
+		broken(model, link, event->result);
+		break;
+	case SC_EVENT_GIVEN:
+		given(model, link, hand, event->result);
 		break;
 	default:
 		closed(model, link);
@@ -258,12 +402,14 @@ void model_event(struct model *model, const struct sc_event *event)
 
 void model_ordered(struct model *model, struct link *link, struct order *order)
 {
+	struct hand *hand = link->here;
+
 	order->next = NULL;
-	if (link->first)
-		link->last->next = order;
+	if (hand->first)
+		hand->last->next = order;
 	else
-		link->first = order;
-	link->last = order;
+		hand->first = order;
+	hand->last = order;
 	link->asked += order->len;
 	model->order_cnt++;
 	if (order->segment)
@@ -281,7 +427,7 @@ void model_release(struct model *model, struct held *held)
 	       "connection %u: a received buffer changed before its release", held->link->id);
 	model->held[held->idx] = last;
 	last->idx = held->idx;
-	sc_release(held->link->conn, held->data);
+	sc_release(held->conn, held->data);
 	free(held);
 }
 
@@ -291,7 +437,7 @@ static void link_check(const struct link *link, const struct crowd *crowd)
 {
 	const struct remote *remote;
 
-	EXPECT(link->closed && !link->first, "connection %u: never came to its end", link->id);
+	EXPECT(link->closed && !link->past, "connection %u: never came to its end", link->id);
 	EXPECT(!link->doomed || link->send_failed, "connection %u: a send was refused, but none failed", link->id);
 	if (link->received < WIRE_ID_LEN)
 		return;
@@ -324,27 +470,45 @@ static void counter_check_least(const char *name, uint64_t told, uint64_t want)
 	       (unsigned long long)want);
 }
 
-void model_check(const struct model *model, const struct crowd *crowd)
+/* Counters are words, all of them. */
+static void counters_sum(const struct model *model, struct sc_counters *ret_sum)
 {
-	struct sc_info info = { .size = sizeof(info) };
+	uint64_t *sum = (uint64_t *)ret_sum;
+
+	for (unsigned int i = 0; i < model->session_cnt; i++) {
+		struct sc_info info = { .size = sizeof(info) };
+
+		EXPECT(!sc_info(model->sessions[i], &info), "sc_info failed");
+		for (unsigned int j = 0; j < sizeof(*ret_sum) / sizeof(*sum); j++)
+			sum[j] += ((const uint64_t *)&info.counters)[j];
+	}
+}
+
+void model_check(const struct model *model, const struct crowd *crowd, struct sc_counters *ret_sum)
+{
+	const struct sc_counters *want = &model->counters;
 
 	for (unsigned int i = 0; i < model->link_cnt; i++)
 		link_check(model->links[i], crowd);
-	EXPECT(!sc_info(model->session, &info), "sc_info failed");
-	counter_check("accepted", info.counters.accepted, model->counters.accepted);
-	counter_check("closed", info.counters.closed, model->counters.closed);
+	*ret_sum = (struct sc_counters){ 0 };
+	counters_sum(model, ret_sum);
+	counter_check("accepted", ret_sum->accepted, want->accepted);
+	counter_check("closed", ret_sum->closed, want->closed);
 	/* what jobs read has no event, and what was kept for them and nobody read is gone */
-	counter_check_least("received", info.counters.received, model->counters.received);
-	counter_check_least("recv_events", info.counters.recv_events, model->counters.recv_events);
-	counter_check("sent", info.counters.sent, model->counters.sent);
-	counter_check("send_events", info.counters.send_events, model->counters.send_events);
-	EXPECT(info.counters.accepted + model->connect_cnt == info.counters.closed,
-	       "sc_info: %llu were closed, but %llu accepted and %u made", (unsigned long long)info.counters.closed,
-	       (unsigned long long)info.counters.accepted, model->connect_cnt);
+	counter_check_least("received", ret_sum->received, want->received);
+	counter_check_least("recv_events", ret_sum->recv_events, want->recv_events);
+	counter_check("sent", ret_sum->sent, want->sent);
+	counter_check("send_events", ret_sum->send_events, want->send_events);
+	counter_check("given", ret_sum->given, want->given);
+	counter_check("taken", ret_sum->taken, want->taken);
+	counter_check("given", ret_sum->given, ret_sum->taken);
+	EXPECT(ret_sum->accepted + model->connect_cnt == ret_sum->closed,
+	       "sc_info: %llu were closed, but %llu accepted and %u made", (unsigned long long)ret_sum->closed,
+	       (unsigned long long)ret_sum->accepted, model->connect_cnt);
 	/* one that was closed meanwhile is not told of */
-	EXPECT(info.counters.connected >= model->counters.connected && info.counters.connected <= model->connect_cnt,
-	       "sc_info: connected is %llu, events told of %llu", (unsigned long long)info.counters.connected,
-	       (unsigned long long)model->counters.connected);
+	EXPECT(ret_sum->connected >= want->connected && ret_sum->connected <= model->connect_cnt,
+	       "sc_info: connected is %llu, events told of %llu", (unsigned long long)ret_sum->connected,
+	       (unsigned long long)want->connected);
 }
 
 void model_free(struct model *model)
