@@ -242,15 +242,21 @@ static int gathered_complete(struct sc_conn *conn, int res, bool *ret_stopped)
 static __attribute__((noinline)) void complete_unusual(struct sc_conn *conn, struct send *send, int res,
 						       struct sink *sink)
 {
-	bool stopped = send->cancelled, cancelled, cut;
+	bool interrupted = res == -EINTR, stopped = send->cancelled, cancelled, cut;
 
+	/*
+	 * A send that waited often for room waits in a thread of the kernel's in the end. A cancel wakes that by a signal, a stop of
+	 * the process does so, too. Nothing of the request has gone out.
+	 */
+	if (interrupted)
+		res = 0;
 	if (conn->gathered) {
 		res = gathered_complete(conn, res, &stopped);
 		send = conn->send_head;
 	}
 	if (stopped)
 		sc_conn_cancel_not(conn, OP_SEND); /* it would meet the next one */
-	if ((res < 0 || (size_t)res < send->asked) && !(stopped && (res >= 0 || res == -ECANCELED)))
+	if ((res < 0 || (size_t)res < send->asked) && !interrupted && !(stopped && (res >= 0 || res == -ECANCELED)))
 		conn->send_broke = true;
 	if (res >= 0 && (size_t)res < send->left) {
 		if (send->file)

@@ -144,6 +144,7 @@ void sc_udp_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, struc
 {
 	struct udp *udp = conn->udp;
 	uint32_t nr = sc_tag_nr(cqe->user_data);
+	int res = cqe->res;
 	struct send *send;
 
 	if (!in_flight(udp, nr))
@@ -152,9 +153,11 @@ void sc_udp_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, struc
 	udp->sends[nr] = NULL;
 	if (!--udp->flying)
 		conn->inflight &= (uint16_t)~OP_SENDTO;
-	if (cqe->res >= 0)
+	if (res >= 0)
 		conn->lane->session->counters.sent += send->len;
-	sc_lane_send_tell(conn->lane, send, cqe->res < 0 ? cqe->res : (int)send->len, sink);
+	else if (res == -EINTR && conn->close_now) /* cancelled in a thread of the kernel's */
+		res = -ECANCELED;
+	sc_lane_send_tell(conn->lane, send, res < 0 ? res : (int)send->len, sink);
 	sc_conn_close_step(conn);
 }
 

@@ -99,14 +99,15 @@ static void test_cancel_before_the_kernel_knows(void **state)
 	assert_int_equal(must_ask(fake, IORING_OP_SEND).len, 5);
 }
 
-static void test_cancelled_with_nothing_gone(void **state)
+/* answered: -EINTR if the request was waiting in a thread of the kernel's */
+static void cancelled_with_nothing_gone(void **state, int answered)
 {
 	struct sends sends = sends_open(state, true);
 
 	sc_job_cancel(sends.job[0]);
 	must_cancel(sends.fake, sends.sqe.user_data);
 	must_pend(sends.job[0]);
-	answer(sends.fake, sends.sqe.user_data, -ECANCELED, 0);
+	answer(sends.fake, sends.sqe.user_data, answered, 0);
 	must_end(sends.job[0], -ECANCELED);
 	sends.sqe = must_ask(sends.fake, IORING_OP_SENDMSG);
 	assert_ptr_equal(sends.fake->lane.scratch[sc_conn_idx(sends.conn)].piece[0].iov_base,
@@ -116,6 +117,41 @@ static void test_cancelled_with_nothing_gone(void **state)
 	must_end(sends.job[2], 10);
 	answer(sends.fake, sends.recv.user_data, 0, 0);
 	must_tell(sends.fake, 1, SC_EVENT_RECV, 0); /* an orderly end: the cancel was no sign of a reset */
+}
+
+static void test_cancelled_with_nothing_gone(void **state)
+{
+	cancelled_with_nothing_gone(state, -ECANCELED);
+}
+
+static void test_cancelled_in_a_thread(void **state)
+{
+	cancelled_with_nothing_gone(state, -EINTR);
+}
+
+/* Nobody has cancelled it: that thread was stopped and went on, with the process. */
+static void test_interrupted(void **state)
+{
+	struct sends sends = sends_open(state, true);
+
+	answer(sends.fake, sends.sqe.user_data, 4, 0);
+	sends.sqe = must_ask(sends.fake, IORING_OP_SENDMSG);
+	answer(sends.fake, sends.sqe.user_data, -EINTR, 0);
+	sends.sqe = must_ask(sends.fake, IORING_OP_SENDMSG);
+	answer(sends.fake, sends.sqe.user_data, 26, 0);
+	for (int i = 0; i < 3; i++)
+		must_end(sends.job[i], 10);
+}
+
+static void test_interrupted_by_close(void **state)
+{
+	struct sends sends = sends_open(state, true);
+
+	sc_close(sends.conn, SC_CLOSE_NOW);
+	must_cancel(sends.fake, sends.sqe.user_data);
+	answer(sends.fake, sends.sqe.user_data, -EINTR, 0);
+	for (int i = 0; i < 3; i++)
+		must_end(sends.job[i], -ECANCELED);
 }
 
 /* Whether before the cancel or by it: the stream is cut off. */
@@ -364,6 +400,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sends_end_in_order_and_make_no_event, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_cancel_before_the_kernel_knows, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_cancelled_with_nothing_gone, fake_open, fake_close),
+		cmocka_unit_test_setup_teardown(test_cancelled_in_a_thread, fake_open, fake_close),
+		cmocka_unit_test_setup_teardown(test_interrupted, fake_open, fake_close),
+		cmocka_unit_test_setup_teardown(test_interrupted_by_close, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_cancelled_with_a_part_gone, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_cancelled_between_two_parts, fake_open, fake_close),
 		cmocka_unit_test_setup_teardown(test_cancel_comes_too_late, fake_open, fake_close),

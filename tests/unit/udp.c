@@ -123,7 +123,7 @@ static void test_made_up_answers(void **state)
 	fake->sq_head = fake->sq_tail;
 	assert_true(must_ask(fake, IORING_OP_ASYNC_CANCEL).cancel_flags & IORING_ASYNC_CANCEL_FD);
 	for (uint64_t nr = 0; nr < 2; nr++)
-		answer(fake, sc_conn_tag(conn, OP_SENDTO) | nr << 48, -ECANCELED, 0);
+		answer(fake, sc_conn_tag(conn, OP_SENDTO) | nr << 48, nr ? -EINTR : -ECANCELED, 0);
 	must_tell(fake, 1, SC_EVENT_SENT, -ECANCELED);
 }
 
