@@ -138,6 +138,7 @@ static void order_end(struct model *model, struct link *link, struct hand *hand,
 	       "connection %u: %zd of %zu bytes sent", link->id, result, order->len);
 	EXPECT(result < 0 || !link->send_failed || hand != link->here || link->past,
 	       "connection %u: a send succeeded after one that failed", link->id);
+	EXPECT(result != -EINTR, "connection %u: a send was interrupted", link->id);
 	EXPECT(result != -ECANCELED || link->close_now || link->cut || withdrawn,
 	       "connection %u: a send was cancelled unasked", link->id);
 	if (result >= 0) {
