@@ -544,8 +544,30 @@ static int64_t clock_us(clockid_t clock)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static uint64_t sleeps(const struct server *server)
+{
+	struct sc_info info = { .size = sizeof(info) };
+
+	assert_int_equal(sc_info(server->session, &info), 0);
+	return info.counters.sleeps;
+}
+
+/* On the direct engine most of many requests find the application awake. */
+static void spinning_comes_back(struct server *server)
+{
+	uint64_t before;
+	struct peer peer;
+
+	peer_start(&peer, sc_listener_port(server->listener), small_peer, NULL);
+	turn_until(server, server->sent >= 50);
+	before = sleeps(server);
+	turn_until(server, peer_done(&peer));
+	assert_true(server_engine() == SC_ENGINE_LOCAL || sleeps(server) - before < 25);
+	assert_int_equal(peer_join(&peer), 0);
+}
+
 /* Spinning ends with the timeout, and an application that waits for nothing comes to spin not at all, nor does its poller. */
-static void test_idle_stops_spinning(void **state)
+static void test_spinning_follows_traffic(void **state)
 {
 	struct sc_options options = SC_OPTIONS_INIT;
 	struct server server;
@@ -570,6 +592,7 @@ static void test_idle_stops_spinning(void **state)
 	/* of 480 ms */
 	assert_true(clock_us(CLOCK_PROCESS_CPUTIME_ID) - cpu < 4800);
 	assert_true(service_cpu_us() - service < 4800);
+	spinning_comes_back(&server);
 	close(fd);
 	sc_close_session(server.session);
 }
@@ -647,7 +670,7 @@ static void test_strerror(void **state)
 		cmocka_unit_test(test_close_now), cmocka_unit_test(test_reset), cmocka_unit_test(test_accept_bound), \
 		cmocka_unit_test(test_thousand), cmocka_unit_test(test_listener_close),                              \
 		cmocka_unit_test(test_own_epoll), cmocka_unit_test(test_session_close_frees_ports),                  \
-		cmocka_unit_test(test_session_close_closes_once), cmocka_unit_test(test_idle_stops_spinning),        \
+		cmocka_unit_test(test_session_close_closes_once), cmocka_unit_test(test_spinning_follows_traffic),   \
 		cmocka_unit_test(test_info_sizes), cmocka_unit_test(test_refusals), cmocka_unit_test(test_strerror)
 
 int main(int argc, char **argv)
