@@ -48,8 +48,8 @@ struct sc_options {
 	size_t arena_len; /* bytes to send from; default 16 MiB */
 	unsigned int conns; /* connections per lane; default 4096 */
 	unsigned int bufs; /* receive buffers per lane, a power of two; default 1024 */
-	unsigned int buf_len; /* bytes of a receive buffer, a power of two; default 4096 */
-	unsigned int window; /* bytes of unreleased buffers, counted whole, that pause a connection; default 64 KiB */
+	unsigned int buf_len; /* bytes of a receive buffer, a power of two; default 16384 */
+	unsigned int window; /* bytes of unreleased buffers, counted whole, that pause a connection; default 256 KiB */
 	unsigned int spin_us; /* how long sc_wait may look for events before it sleeps, less where useless; default 0 */
 };
 /* clang-format off */

@@ -196,6 +196,7 @@ static void test_unread_does_not_starve(void **state)
 
 	(void)state;
 	options.bufs = 16;
+	options.buf_len = 4096;
 	options.window = 16 * 4096;
 	server_open(&server, &options, hold);
 	peer_start(&peer, sc_listener_port(server.listener), bulk_then_small_peer, &stream);

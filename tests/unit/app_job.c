@@ -141,6 +141,7 @@ static void test_unread_is_bounded(void **state)
 
 	(void)state;
 	options.bufs = 32;
+	options.buf_len = 4096;
 	options.window = 8 * 4096;
 	pair_open(&pair, &options);
 	peer_pattern(block, sizeof(block), 11, 0);

@@ -95,9 +95,9 @@ static void test_echo(void **state)
 		int family;
 		const char *address;
 	} cases[] = { { AF_INET, "127.0.0.1" }, { AF_INET6, "::1" } };
-	static const size_t lens[] = { 1, 0, 100, 3000, 4096 - 72, 7 };
+	static const size_t lens[] = { 1, 0, 100, 3000, 16384 - 72, 7 };
 	struct sc_options options = SC_OPTIONS_INIT;
-	static char want[4096], got[4097];
+	static char want[16384], got[16385];
 	struct server server;
 
 	(void)state;
@@ -307,6 +307,7 @@ static void test_drops(void **state)
 
 	(void)state;
 	options.bufs = 64;
+	options.buf_len = 4096;
 	options.window = 16 * 4096;
 	server_open(&server, &options, hold);
 	conn = must_open(&server, "127.0.0.1");
