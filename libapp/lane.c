@@ -294,6 +294,7 @@ static void todo_fill(struct lane *lane)
 
 void sc_lane_fill(struct lane *lane)
 {
+	lane->short_of_room = false;
 	sc_lane_bufs_publish(lane);
 	if (lane->starved_head)
 		sc_recv_feed(lane);

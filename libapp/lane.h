@@ -235,6 +235,7 @@ struct lane {
 	bool shared_queue; /* its consumer looks at the tail by itself: publish at once */
 	uint32_t flushed_tail; /* SQ tail up to which the poller is known to be awake */
 	uint32_t sq_head; /* the consumer's, when it was last looked at */
+	bool short_of_room; /* something found none in the queue since the last fill: it waits for the next, not for a completion */
 	bool marker_pending; /* a marker was queued, and no wake-up of this lane has been taken since */
 	int event_fd, doorbell_fd;
 	bool doorbell_armed;
@@ -312,8 +313,10 @@ static inline struct io_uring_sqe *sc_lane_sqe(struct lane *lane)
 
 	if (unlikely(sq->sqe_tail - lane->sq_head >= sq->ring_entries)) {
 		lane->sq_head = io_uring_smp_load_acquire(sq->khead);
-		if (sq->sqe_tail - lane->sq_head >= sq->ring_entries)
+		if (sq->sqe_tail - lane->sq_head >= sq->ring_entries) {
+			lane->short_of_room = true;
 			return NULL;
+		}
 	}
 	sqe = &sq->sqes[sq->sqe_tail++ & sq->ring_mask];
 	io_uring_initialize_sqe(sqe);

@@ -49,8 +49,10 @@ static void close_fill(struct sc_listener *listener, struct lane *lane)
 	int file = listener->lane[lane->idx].file;
 	struct io_uring_sqe *sqe;
 
-	if (io_uring_sq_space_left(&lane->ring) < 2)
+	if (io_uring_sq_space_left(&lane->ring) < 2) {
+		lane->short_of_room = true;
 		return;
+	}
 	sqe = sc_lane_sqe(lane);
 	io_uring_prep_cancel_fd(sqe, file,
 				IORING_ASYNC_CANCEL_ALL | (lane->descriptors ? 0 : IORING_ASYNC_CANCEL_FD_FIXED));

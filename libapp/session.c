@@ -18,6 +18,7 @@ enum {
 	WINDOW_DEFAULT = 256 << 10,
 	ARENA_DEFAULT = 16 << 20,
 	SPIN_US_MAX = 1000000,
+	ROOM_RETRY_MS = 1,
 };
 
 int sc_session_refuse(const struct sc_session *session)
@@ -408,9 +409,19 @@ bool sc_session_ready(const struct sc_session *session)
 	return lanes_ready(session) || (session->lost && !session->lost_told);
 }
 
-/* A listener that waits for resources must be tried again though nothing completes. */
+static bool short_of_room(const struct sc_session *session)
+{
+	for (unsigned int i = 0; i < session->lane_cnt; i++)
+		if (session->lanes[i].short_of_room)
+			return true;
+	return false;
+}
+
+/* What waits for room in the queue, or a listener for resources, must be tried again though nothing completes. */
 static int sleep_bound(const struct sc_session *session, int timeout_ms)
 {
+	if (short_of_room(session) && (timeout_ms < 0 || timeout_ms > ROOM_RETRY_MS))
+		return ROOM_RETRY_MS;
 	for (unsigned int i = 0; i < LISTENERS_MAX; i++)
 		if (session->listeners[i].used && session->listeners[i].retry_ms &&
 		    (timeout_ms < 0 || timeout_ms > ACCEPT_RETRY_MS))
@@ -522,7 +533,7 @@ int sc_arm(struct sc_session *session)
 		lose(session, ret);
 		return 1;
 	}
-	return ret;
+	return ret || short_of_room(session);
 }
 
 /* --- information --- */

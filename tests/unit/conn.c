@@ -566,6 +566,36 @@ static void test_full_queue(void **state)
 }
 
 /* An accept that fails while its cancelling waits for room takes nothing along that waits behind it. */
+/* The consumer takes what it finds, of which nothing completes, until it finds a send. */
+static int takes_all(struct fake *fake, int timeout_ms)
+{
+	const struct io_uring_sqe *sqe = &fake->sqes[(fake->sq_tail - 1) & (ENTRIES - 1)];
+	bool send = sqe->opcode == IORING_OP_SEND;
+
+	assert_in_range(timeout_ms, send ? -1 : 1, send ? -1 : 10);
+	fake->sq_head = fake->sq_tail;
+	if (send)
+		cqe_add(fake, sqe->user_data, 10);
+	return 0;
+}
+
+/* Who sleeps is not woken by the queue's growing empty: what found no room is tried again all the same. */
+static void test_sleep_with_a_full_queue(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = accepted(fake, &recv);
+
+	fake->sleeps = takes_all;
+	while (sc_lane_sqe(&fake->lane))
+		;
+	assert_int_equal(sc_send(conn, sc_alloc(&fake->session, 10), 10, 0), 0);
+	assert_int_equal(sc_arm(&fake->session), 1);
+	fake->event_cnt = sc_wait(&fake->session, fake->events, EVENTS, -1);
+	must_tell(fake, 1, SC_EVENT_SENT, 10);
+	assert_int_equal(sc_arm(&fake->session), 0);
+}
+
 static void test_accept_fails_in_full_queue(void **state)
 {
 	struct fake *fake = *state;
@@ -786,6 +816,7 @@ int main(void)
 		TEST(test_timeout_before_the_connect_is_asked),
 		TEST(test_close_ends_connect_and_timeout),
 		TEST(test_full_queue),
+		TEST(test_sleep_with_a_full_queue),
 		TEST(test_accept_fails_in_full_queue),
 		TEST(test_ended_listener_rests),
 		TEST(test_failed_listens_take_no_place),

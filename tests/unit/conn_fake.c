@@ -16,6 +16,20 @@ static int fake_submit(struct sc_session *session)
 	return 0;
 }
 
+static int fake_arm(struct sc_session *session)
+{
+	(void)fake_submit(session);
+	return sc_session_ready(session);
+}
+
+static int fake_wait(struct sc_session *session, int timeout_ms)
+{
+	struct fake *fake = (struct fake *)((char *)session - offsetof(struct fake, session));
+
+	(void)fake_submit(session);
+	return fake->sleeps(fake, timeout_ms);
+}
+
 static int fake_file_add(struct lane *lane, unsigned int slot, int fd)
 {
 	(void)lane;
@@ -33,6 +47,8 @@ static const struct engine_ops fake_ops = {
 	.file_add = fake_file_add,
 	.file_take = fake_file_take,
 	.submit = fake_submit,
+	.arm = fake_arm,
+	.wait = fake_wait,
 };
 
 static void ring_init(struct fake *fake)

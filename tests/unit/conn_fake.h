@@ -28,6 +28,7 @@ struct fake {
 	unsigned int sq_head, sq_tail, sq_flags, cq_head, cq_tail, cq_flags;
 	struct sc_event events[EVENTS];
 	int event_cnt;
+	int (*sleeps)(struct fake *fake, int timeout_ms); /* what happens when the session does */
 	struct io_uring_sqe accepts[CONNS]; /* asked for and not answered */
 	unsigned int accept_cnt;
 };
