@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -442,7 +443,7 @@ static void test_never_reads(void **state)
 struct point {
 	const char *name;
 	unsigned int sends; /* of 4 MiB, more than a socket holds */
-	bool before_accept, data, shutdown, closing, close_now, release_late;
+	bool before_accept, data, shutdown, closing, close_now, release_late, zerocopy, from_file;
 };
 
 static const struct point points[] = {
@@ -453,6 +454,12 @@ static const struct point points[] = {
 	{ "with data released after the close", .data = true, .release_late = true },
 	{ "in the middle of a send", .sends = 1 },
 	{ "in the middle of sends", .sends = 3 },
+	{ "in the middle of sends without a copy", .sends = 3, .zerocopy = true },
+	{ "during a close after sends without a copy", .sends = 2, .zerocopy = true, .closing = true },
+	{ "in the middle of a file", .sends = 1, .from_file = true },
+	{ "in the middle of files", .sends = 3, .from_file = true },
+	{ "during a close after files", .sends = 2, .from_file = true, .closing = true },
+	{ "during a close now of files", .sends = 2, .from_file = true, .closing = true, .close_now = true },
 	{ "in the middle of both directions", .sends = 2, .data = true },
 	{ "after a shutdown", .shutdown = true },
 	{ "during a shutdown", .sends = 2, .shutdown = true },
@@ -461,7 +468,17 @@ static const struct point points[] = {
 	{ "during a close after data", .sends = 1, .closing = true, .data = true, .release_late = true },
 };
 
-static void reset_at(struct server *server, const struct point *at, char *mem)
+static void sends_ask(struct server *server, const struct point *at, char *mem, struct sc_file *file)
+{
+	if (at->zerocopy)
+		assert_int_equal(sc_conn_set_zerocopy(server->held_conn, SC_ZC_ALWAYS), 0);
+	for (unsigned int i = 0; i < at->sends; i++)
+		assert_int_equal(at->from_file ? sc_send_file(server->held_conn, file, 0, 4 * MB, i) :
+						 sc_send(server->held_conn, mem, 4 * MB, i),
+				 0);
+}
+
+static void reset_at(struct server *server, const struct point *at, char *mem, struct sc_file *file)
 {
 	unsigned int accepted = server->accepted, sent = server->sent;
 	uint64_t broken = counters(server).broken;
@@ -471,8 +488,7 @@ static void reset_at(struct server *server, const struct point *at, char *mem)
 		turn_until(server, server->accepted == accepted + 1);
 	if (at->data)
 		assert_true(peer_send(fd, mem, 1000));
-	for (unsigned int i = 0; i < at->sends; i++)
-		assert_int_equal(sc_send(server->held_conn, mem, 4 * MB, i), 0);
+	sends_ask(server, at, mem, file);
 	if (at->shutdown)
 		assert_int_equal(sc_shutdown(server->held_conn), 0);
 	if (at->data && !at->before_accept)
@@ -577,18 +593,24 @@ static void test_connect_resets(void **state)
 static void test_resets(void **state)
 {
 	struct sc_options options = SC_OPTIONS_INIT;
+	int fd = memfd_create("file", MFD_CLOEXEC);
 	struct server server;
+	struct sc_file *file;
 	char *mem;
 
 	(void)state;
+	assert_int_equal(ftruncate(fd, 4 * MB), 0);
 	server_open(&server, &options, keep);
 	mem = sc_alloc(server.session, 4 * MB);
 	assert_non_null(mem);
+	assert_int_equal(sc_file_open_fd(server.session, fd, &file), 0);
+	close(fd);
 	for (unsigned int i = 0; i < sizeof(points) / sizeof(*points); i++) {
 		print_message("reset %s\n", points[i].name);
 		for (int round = 0; round < 10; round++)
-			reset_at(&server, &points[i], mem);
+			reset_at(&server, &points[i], mem, file);
 	}
+	assert_int_equal(sc_file_close(file), 0); /* no send of it is left */
 	finish(&server);
 }
 
