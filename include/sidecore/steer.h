@@ -372,7 +372,8 @@ SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, arrived_bytes) == 24
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, local_bytes) == 32, "sc_service_count.local_bytes");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, opened) == 40, "sc_service_count.opened");
 SC_STEER_ASSERT(__builtin_offsetof(struct sc_service_count, closed) == 48, "sc_service_count.closed");
-SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 28, "enum sc_reason");
+SC_STEER_ASSERT(SC_REASON_STEERED == 0 && SC_REASON_CNT == 28,
+		"enum sc_reason: one more takes another SC_STEER_SCHEMA");
 SC_STEER_ASSERT((SC_STEER_SLOTS & (SC_STEER_SLOTS - 1)) == 0, "SC_STEER_SLOTS is a power of two");
 
 #endif
