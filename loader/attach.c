@@ -12,6 +12,7 @@
 #include "dedicate.h"
 #include "install.h"
 #include "log.h"
+#include "object.h"
 #include "probation.h"
 #include "report.h"
 #include "services.h"
@@ -189,6 +190,18 @@ out:
 	return err;
 }
 
+/* Programs that look for them would not load, and the kernel would say no more than that. */
+static int check_sockets(const struct sc_plan *plan)
+{
+	char text[SC_SPEC_LEN];
+
+	if (!plan->xsk_cnt || sc_object_has_sockets())
+		return 0;
+	sc_error("%s: the kernel has no AF_XDP sockets (CONFIG_XDP_SOCKETS); make it a service without xsk",
+		 sc_spec_format(&plan->xsk[0], text));
+	return -EOPNOTSUPP;
+}
+
 int sc_cmd_attach(int argc, char **argv)
 {
 	static struct options options;
@@ -200,6 +213,7 @@ int sc_cmd_attach(int argc, char **argv)
 		return SC_EXIT_FAILURE;
 	err = sc_settings_load(&options.settings);
 	err = err ?: sc_caps_limit();
+	err = err ?: check_sockets(&options.settings.plan);
 	err = err ?: sc_dedicate_check(&options.settings.plan.cpus);
 	err = err ?: sc_place_open(&place, options.common.bpffs, options.ifname);
 	if (!err) {

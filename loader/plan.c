@@ -7,6 +7,7 @@
 #include "knob.h"
 #include "modules.h"
 #include "plan.h"
+#include "ports.h"
 #include "services.h"
 #include "steering.h"
 
@@ -26,6 +27,8 @@ __u32 sc_plan_modules(const struct sc_plan *plan, __u32 now)
 	now = fulfil(now, SC_MODULE_COOKIES, plan->syn);
 	if (plan->is_whole || plan->limit_cnt)
 		now = turn(now, SC_MODULE_LIMITS, plan->limit_cnt);
+	if (plan->is_whole || plan->xsk_cnt)
+		now = turn(now, SC_MODULE_SOCKETS, plan->xsk_cnt);
 	return now | sc_prefixes_modules(&plan->lists[SC_LIST_DENY]) | sc_prefixes_modules(&plan->lists[SC_LIST_ALLOW]);
 }
 
@@ -98,14 +101,27 @@ static int drop_other_services(const struct sc_plan *plan, const struct sc_pins 
 	return err;
 }
 
-static bool is_spared(const struct sc_plan *plan, const struct sc_spec *spec)
+static bool has_port(const struct sc_spec *specs, int cnt, const struct sc_spec *port)
 {
 	int i;
 
-	for (i = 0; i < plan->spared_cnt; i++)
-		if (plan->spared[i].protocol == spec->protocol && plan->spared[i].port == spec->port)
+	for (i = 0; i < cnt; i++)
+		if (specs[i].protocol == port->protocol && specs[i].port == port->port)
 			return true;
 	return false;
+}
+
+static int drop_other_xsk(const struct sc_plan *plan, const struct sc_pins *pins)
+{
+	struct sc_spec specs[SC_STEER_SERVICES_MAX];
+	int i, err = 0, cnt = sc_ports_marked(pins, SC_PORT_SOCKET, specs, SC_STEER_SERVICES_MAX);
+
+	if (cnt < 0)
+		return cnt;
+	for (i = 0; i < cnt && !err; i++)
+		if (!has_port(plan->xsk, plan->xsk_cnt, &specs[i]))
+			err = sc_ports_mark(pins, &specs[i], SC_PORT_SOCKET, false);
+	return err;
 }
 
 static int drop_other_spared(const struct sc_plan *plan, const struct sc_pins *pins)
@@ -120,7 +136,7 @@ static int drop_other_spared(const struct sc_plan *plan, const struct sc_pins *p
 		if (cnt < 0)
 			return cnt;
 		for (i = 0; i < cnt && i < max && !err; i++)
-			if (!is_spared(plan, &specs[i]))
+			if (!has_port(plan->spared, plan->spared_cnt, &specs[i]))
 				err = sc_modules_spare(pins, &specs[i], false);
 	} while (!err && cnt > max);
 	return err;
@@ -163,6 +179,7 @@ int sc_plan_carry_out(const struct sc_plan *plan, const struct sc_pins *pins)
 	if (err || !plan->is_whole)
 		return err;
 	err = drop_other_limits(plan, pins);
+	err = err ?: drop_other_xsk(plan, pins);
 	err = err ?: drop_other_services(plan, pins);
 	return err ?: drop_other_spared(plan, pins);
 }

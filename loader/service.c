@@ -88,13 +88,11 @@ struct add_options {
 
 static void check_xsk(const struct sc_target *target, struct argp_state *state)
 {
-	static const struct sc_spec any;
 	char text[SC_SPEC_LEN];
 	int i;
 
 	for (i = 0; i < target->spec_cnt; i++)
-		if (target->specs[i].protocol != IPPROTO_UDP ||
-		    memcmp(target->specs[i].addr, any.addr, sizeof(any.addr)))
+		if (!sc_services_may_xsk(&target->specs[i]))
 			sc_usage(state, "--xsk %s: only for UDP on any address, such as udp/53",
 				 sc_spec_format(&target->specs[i], text));
 }

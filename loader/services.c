@@ -131,6 +131,13 @@ int sc_services_add(const struct sc_pins *pins, const struct sc_spec *spec)
 	return index_port(pins, spec->port, NULL);
 }
 
+bool sc_services_may_xsk(const struct sc_spec *spec)
+{
+	static const struct sc_spec any;
+
+	return spec->protocol == IPPROTO_UDP && !memcmp(spec->addr, any.addr, sizeof(any.addr));
+}
+
 /* See sc_object_has_sockets(). */
 static int check_sockets(const struct sc_pins *pins)
 {

@@ -14,7 +14,13 @@ struct sc_service_entry {
 /* Adds a service, its counters at zero. One that is there keeps them. 0; -ENOSPC: no room for one more; else -errno. */
 int sc_services_add(const struct sc_pins *pins, const struct sc_spec *spec);
 
-/* The same, of UDP on any address, whose packets are for AF_XDP sockets while SC_MODULE_SOCKETS is on. -EOPNOTSUPP: no such sockets. */
+/* Whether its packets can be handed to AF_XDP sockets: UDP on any address. */
+bool sc_services_may_xsk(const struct sc_spec *spec);
+
+/*
+ * The same as sc_services_add(), of one that may: its packets are for AF_XDP sockets while SC_MODULE_SOCKETS is on.
+ * -EOPNOTSUPP: there are no such sockets.
+ */
 int sc_services_add_xsk(const struct sc_pins *pins, const struct sc_spec *spec);
 
 /* 0; -ENOENT: no such service; else -errno. */

@@ -6,6 +6,7 @@
 
 #include "cpulist.h"
 #include "log.h"
+#include "services.h"
 #include "settings.h"
 #include "usage.h"
 
@@ -15,6 +16,7 @@ enum {
 	OPTION_OPTIONS,
 	OPTION_FRAGMENTS,
 	OPTION_NEVER_DROP,
+	OPTION_XSK,
 	OPTION_DENY_FILE,
 	OPTION_ALLOW_FILE,
 	OPTION_IRQ,
@@ -39,6 +41,10 @@ static const struct argp_option table[] = {
 	{ "options", OPTION_OPTIONS, "pass|drop", 0,
 	  "Whether packets with IP options that route them or record their way are dropped, see screen", 0 },
 	{ "fragments", OPTION_FRAGMENTS, "pass|drop", 0, "Whether IP fragments are dropped, see screen", 0 },
+	{ "xsk", OPTION_XSK, "SERVICE", 0,
+	  "Steer this one too, of UDP on any address, and hand its packets to AF_XDP sockets while there are some, see service; "
+	  "may be repeated",
+	  0 },
 	{ "never-drop", OPTION_NEVER_DROP, "PORT", 0,
 	  "Never drop packets to this port, such as tcp/22; may be repeated", 0 },
 	{ "deny-file", OPTION_DENY_FILE, "FILE", 0, "Drop packets from the prefixes in this file, see deny import", 0 },
@@ -85,6 +91,19 @@ static const char *take_service(struct sc_plan *plan, const char *value)
 	return sc_spec_parse(value, &plan->specs[plan->spec_cnt++]) ?
 		       "not a service such as tcp/8080, udp/53, tcp/10.0.0.1:80, tcp/[fd00::1]:80" :
 		       NULL;
+}
+
+static const char *take_xsk(struct sc_plan *plan, const char *value)
+{
+	const char *why = take_service(plan, value);
+	const struct sc_spec *spec = &plan->specs[plan->spec_cnt - 1];
+
+	if (why)
+		return why;
+	if (!sc_services_may_xsk(spec))
+		return "only for UDP on any address, such as udp/53";
+	plan->xsk[plan->xsk_cnt++] = *spec;
+	return NULL;
 }
 
 static const char *take_port(struct sc_plan *plan, const char *value)
@@ -157,6 +176,8 @@ const char *sc_settings_take(struct sc_settings *settings, int key, const char *
 	case OPTION_FRAGMENTS:
 		filter = SC_FILTER_VALIDITY + key - OPTION_VALIDITY;
 		return sc_filter_take(filter, value, &settings->plan.filters[filter]);
+	case OPTION_XSK:
+		return take_xsk(&settings->plan, value);
 	case OPTION_NEVER_DROP:
 		return take_port(&settings->plan, value);
 	case OPTION_DENY_FILE:
@@ -187,7 +208,7 @@ const char *sc_settings_take(struct sc_settings *settings, int key, const char *
 
 bool sc_settings_adds(int key)
 {
-	return key == 's' || key == OPTION_NEVER_DROP || key == OPTION_LIMIT;
+	return key == 's' || key == OPTION_XSK || key == OPTION_NEVER_DROP || key == OPTION_LIMIT;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)

@@ -50,6 +50,8 @@ static void show_text(const struct outcome *outcome)
 	       sc_cpulist_format(&plan->cpus, text, sizeof(text)));
 	for (i = 0; i < plan->spec_cnt; i++)
 		printf("  service %s\n", sc_spec_format(&plan->specs[i], text));
+	for (i = 0; i < plan->xsk_cnt; i++)
+		printf("  to AF_XDP sockets: %s\n", sc_spec_format(&plan->xsk[i], text));
 	for (i = 0; i < plan->spared_cnt; i++)
 		printf("  never dropped: %s\n", sc_spec_format(&plan->spared[i], text));
 	for (i = 0; i < SC_FILTERS; i++)
@@ -123,13 +125,14 @@ static int show_json(const struct outcome *outcome)
 		if (CPU_ISSET(i, &plan->cpus))
 			json_array_append_new(cpus, json_integer(i));
 	root = json_pack(
-		"{s:i, s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"{s:i, s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"schema_version", SC_REPORT_SCHEMA, "interface", outcome->place->ifname, "dry_run", 1, "in_place",
 		outcome->attached, "whole", plan->is_whole, "mode", sc_mode_name(outcome->mode), "cpus", cpus,
-		"services", specs_json(plan->specs, plan->spec_cnt), "never_drop",
-		specs_json(plan->spared, plan->spared_cnt), "validity", wish_json(plan->filters[SC_FILTER_VALIDITY]),
-		"options", filter_json(plan, SC_FILTER_OPTIONS), "fragments", filter_json(plan, SC_FILTER_FRAGMENTS),
-		"irq", wish_json(plan->irq), "busy_poll", wish_json(plan->busy_poll), "syn",
+		"services", specs_json(plan->specs, plan->spec_cnt), "xsk", specs_json(plan->xsk, plan->xsk_cnt),
+		"never_drop", specs_json(plan->spared, plan->spared_cnt), "validity",
+		wish_json(plan->filters[SC_FILTER_VALIDITY]), "options", filter_json(plan, SC_FILTER_OPTIONS),
+		"fragments", filter_json(plan, SC_FILTER_FRAGMENTS), "irq", wish_json(plan->irq), "busy_poll",
+		wish_json(plan->busy_poll), "syn",
 		plan->syn == SC_WISH_NONE ? json_null() : sc_cookies_json(&plan->cookies), "limits",
 		sc_limits_json(plan->limits, plan->limit_cnt), "deny_prefixes", list_json(plan, SC_LIST_DENY),
 		"allow_prefixes", list_json(plan, SC_LIST_ALLOW), "programs", programs_json(outcome));

@@ -65,6 +65,10 @@ def test_file_says_all(lab):
     assert lab.loader("syn", "sv0").stdout == "sv0: SYN cookies auto, from 5000 SYN/s on one CPU, MSS at most 1400\n"
     assert limits(lab) == ["all services: 1000 packets per source/s, burst 1000", "tcp/80: 30 SYNs per source/m, burst 7"]
     # A file that says nothing of them takes them away.
+    lab.loader("attach", "sv0", "-f", config(lab, "cpus = 0\nservice = tcp/80\nxsk = udp/9\n"))
+    assert lab.loader("service", "list", "sv0").stdout == "tcp/80\nudp/9 xsk\n" and attachment(lab)["modules"]["sockets"]
+    lab.loader("attach", "sv0", "-f", config(lab, "cpus = 0\nservice = tcp/80\nservice = udp/9\n"))
+    assert lab.loader("service", "list", "sv0").stdout == "tcp/80\nudp/9\n" and not attachment(lab)["modules"]["sockets"]
     lab.loader("attach", "sv0", "-f", config(lab, "cpus = 0\nservice = tcp/80\n"))
     assert lab.loader("syn", "sv0").stdout == "sv0: SYN cookies off\n" and limits(lab) == []
     assert (screen(lab)["options"], screen(lab)["fragments"]) == ("pass", "pass")
@@ -122,6 +126,8 @@ def test_dry_run_of_a_file(lab):
     assert (found["whole"], found["validity"], found["never_drop"], found["deny_prefixes"]) == (True, True, ["tcp/22"], 2)
     assert (found["options"], found["fragments"]) == ("drop", "drop")
     assert found["syn"]["mode"] == "auto" and [each["burst"] for each in found["limits"]] == [1000, 7]
+    done = lab.loader("attach", "sv0", "--cpus", "1", "--xsk", "udp/9", "--dry-run")
+    assert "service udp/9\n  to AF_XDP sockets: udp/9\n" in done.stdout
     found = json.loads(lab.loader("attach", "sv0", "--cpus", "1", "--dry-run", "--json").stdout)
     assert (found["whole"], found["validity"], found["options"], found["deny_prefixes"]) == (False, None, None, None)
     assert pins(lab) == [] and not lab.server.xdp_id()
@@ -132,6 +138,7 @@ BAD = [
     ("cpus = x", 1, "cpus = x", "not a list of CPUs"),
     ("cpus = 1\n\n# x\ncpus = 0\n", 4, "given twice"),
     ("cpus = 1\nservice = tcp/0", 2, "tcp/0", "not a service"),
+    ("cpus = 1\nxsk = tcp/53", 2, "xsk = tcp/53", "only for UDP on any address"),
     ("cpus = 4096", 1, "no CPU has a number"),
     ("cpus", 1, "not a key, = and a value"),
     ("cpus =", 1, "has no value"),

@@ -72,8 +72,11 @@ def handed(lab):
 @pytest.mark.parametrize("mode", ["native", "skb"])
 def test_handed_while_there_is_a_socket(lab, mode):
     name = f"udp/{UDP_PORT}"
-    lab.loader("attach", "sv0", "--cpus", "1", "--mode", mode)
-    lab.loader("service", "add", "sv0", name, "--xsk")
+    if mode == "skb":
+        lab.loader("attach", "sv0", "--cpus", "1", "--mode", mode, "--xsk", name)
+    else:
+        lab.loader("attach", "sv0", "--cpus", "1", "--mode", mode)
+        lab.loader("service", "add", "sv0", name, "--xsk")
     assert lab.loader("service", "list", "sv0").stdout == f"{name} xsk\n"
     assert json.loads(lab.loader("service", "list", "sv0", "--json").stdout)["xsk"] == [name]
     # Nobody asks for them: to the kernel's socket.
@@ -147,6 +150,8 @@ def test_kernel_without_them(lab, mode):
     lab.loader("attach", "sv0", "--cpus", "1", "--mode", mode, "--service", name, "--validity", "on", **without)
     done = lab.loader("service", "add", "sv0", "udp/53", "--xsk", check=False, **without)
     refused(done, "udp/53", "no AF_XDP sockets", "without --xsk")
+    done = lab.loader("attach", "sv0", "--cpus", "1", "--xsk", "udp/53", check=False, **without)
+    refused(done, "udp/53", "no AF_XDP sockets", "without xsk")
     assert lab.loader("service", "list", "sv0", **without).stdout == f"{name}\n"
     for command in (("upgrade", "sv0", "--health", "0"), ("screen", "sv0", "--validity", "off"),
                     ("service", "add", "sv0", "tcp/80"), ("attach", "sv0", "--cpus", "0-1", "--syn", "on")):
