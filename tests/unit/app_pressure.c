@@ -261,6 +261,39 @@ static void flood(struct server *server, unsigned int cnt)
 	assert_int_equal(sc_poll(server->session, NULL, 0), 0);
 }
 
+/* What finds the queue full is all that will complete: whoever sleeps now has it sent and is woken by it all the same. */
+static void test_queue_full_before_sleep(void **state)
+{
+	struct sc_options options = SC_OPTIONS_INIT;
+	struct sc_event events[8];
+	struct io_uring_sqe *sqe;
+	struct server server;
+	struct lane *lane;
+	char *mem;
+	int fd;
+
+	(void)state;
+	options.conns = 8;
+	server_open(&server, &options, keep);
+	fd = client_open(&server);
+	turn_until(&server, server.accepted == 1);
+	lane = &server.session->lanes[0];
+	mem = sc_alloc(server.session, 1);
+	*mem = 'x';
+	while ((sqe = sc_lane_sqe(lane))) {
+		io_uring_prep_nop(sqe);
+		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+		io_uring_sqe_set_data64(sqe, SC_TAG_NOBODY);
+	}
+	assert_int_equal(sc_send(server.held_conn, mem, 1, 0), 0);
+	assert_int_equal(sc_wait(server.session, events, 8, PATIENCE_S * 1000), 1);
+	assert_int_equal(events[0].type, SC_EVENT_SENT);
+	assert_int_equal(events[0].result, 1);
+	client_recv_all(&server, fd, 1);
+	close(fd);
+	finish(&server);
+}
+
 /* More completions than their queue holds: the kernel keeps the rest, receives end and are asked for again. */
 static void test_completions_overflow(void **state)
 {
@@ -619,6 +652,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest scenarios[] = {
 		cmocka_unit_test(test_no_buffers),
 		cmocka_unit_test(test_queue_full),
+		cmocka_unit_test(test_queue_full_before_sleep),
 		cmocka_unit_test(test_completions_overflow),
 		cmocka_unit_test(test_arena_full),
 		cmocka_unit_test(test_no_sends),
