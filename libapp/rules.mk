@@ -18,7 +18,7 @@ app_faults_ldflags := $(shell sed -n 's/^FAULT\(_RING\)*[^a-z]\(void \*, \|int, 
 	tests/unit/app_faults.c)
 
 # Programs that need no kernel: tests/unit/NAME.c on a fake lane
-fakes := conn gather handover job priority udp zerocopy
+fakes := conn gather handover job priority segment udp zerocopy
 $(foreach f,$(fakes),$(eval $f_src := tests/unit/$f.c tests/unit/conn_fake.c))
 $(foreach f,$(fakes),$(eval $f_objs := $(wildcard libapp/*.c)))
 $(foreach f,$(fakes),$(eval $f_libs := -luring))

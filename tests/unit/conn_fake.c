@@ -81,8 +81,10 @@ int fake_open(void **state)
 	fake->session.base = 0x100000; /* another process's address: what an SQE says must be translated */
 	fake->group.session_cnt = 2;
 	fake->taker = (struct sc_session){ .group = &fake->group, .lanes = &fake->taker_lane, .lane_cnt = 1 };
+	fake->taker.uses = &fake->group.uses[1];
 	fake->taker_lane = (struct lane){ .session = &fake->taker, .number = 1, .begun = true };
 	fake->session.group = &fake->group;
+	sc_segments_init(&fake->group);
 	fake->session.uses = &fake->group.uses[0];
 	fake->session.ops = &fake_ops;
 	fake->session.lanes = &fake->lane;
