@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <linux/bpf.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,7 +275,6 @@ int sc_cmd_monitor(int argc, char **argv)
 		return SC_EXIT_FAILURE;
 	/* However it ends, sampling is switched off after it; who goes away from a pipe ends it too. */
 	sc_signals_hold();
-	(void)signal(SIGPIPE, SIG_IGN);
 	clock_offset(&watch.offset);
 	err = sc_sampling_init(&run, &place, &pins, options.every, show, &watch);
 	/* An open link would outlive a detach. */

@@ -42,8 +42,8 @@ static const struct argp_option table[] = {
 	  "Whether packets with IP options that route them or record their way are dropped, see screen", 0 },
 	{ "fragments", OPTION_FRAGMENTS, "pass|drop", 0, "Whether IP fragments are dropped, see screen", 0 },
 	{ "xsk", OPTION_XSK, "SERVICE", 0,
-	  "Steer this one too, of UDP on any address, and hand its packets to AF_XDP sockets while there are some, see service; "
-	  "may be repeated",
+	  "Steer this one too, of UDP on any address, and hand its packets to AF_XDP sockets while there are some, see "
+	  "service; may be repeated",
 	  0 },
 	{ "never-drop", OPTION_NEVER_DROP, "PORT", 0,
 	  "Never drop packets to this port, such as tcp/22; may be repeated", 0 },

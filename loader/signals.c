@@ -15,6 +15,7 @@ void sc_signals_hold(void)
 	sigaddset(&held, SIGTERM);
 	sigaddset(&held, SIGHUP);
 	(void)sigprocmask(SIG_BLOCK, &held, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
 }
 
 static double now_s(void)

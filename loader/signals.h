@@ -3,7 +3,10 @@
 #ifndef SC_LOADER_SIGNALS_H
 #define SC_LOADER_SIGNALS_H
 
-/* Ctrl-C, a terminal that goes and the like end the process no more; sc_signals_wait() tells of them. */
+/*
+ * Ctrl-C, a terminal that goes and the like end the process no more; sc_signals_wait() tells of them. Nor does a pipe
+ * that nobody reads any more: writing to it fails.
+ */
 void sc_signals_hold(void);
 
 /* Waits. 0: the time is over; else the signal that came, also before. */

@@ -240,6 +240,14 @@ def test_first_attach_goes_back(lab):
     lab.client.run("ping", "-c", "1", "-W", "5", lab.server.ip4)
 
 
+def test_goes_back_when_nobody_reads(lab):
+    """A pipe whose reader went, as of `| head`, is no reason to leave the change there."""
+    watcher = start(lab, "attach", "sv0", "--cpus", "1", "--rollback-after", "1")
+    watcher.stdout.close()
+    ended(watcher, "not confirmed in time", "as before")
+    assert pins(lab) == [] and wait_until(lambda: lab.server.xdp_id() == 0)
+
+
 def test_attach_in_place_goes_back(lab):
     """All of it: programs, modules, CPUs, services, spared ports, lists, limits and SYN cookies."""
     (lab.dir / "deny").write_text("0.0.0.0/0\n::/0\n")
