@@ -16,10 +16,11 @@ struct flow {
 	struct sc_service_key to; /* destination: the key of its service, if there is one */
 	__be32 from_addr[4];
 	__be16 from_port;
-	__u16 ip_at; /* where its headers begin in the frame */
-	__u16 transport_at; /* and where those of IP end, or 0 */
+	__u16 transport_at; /* where its headers begin in the frame */
+	__u8 ip_at;
 	__u8 tcp_flags; /* enum tcp_flag */
 	__u8 reason; /* enum sc_reason: why it ended as it did */
+	bool is_martian; /* has IP options that SC_MODULE_OPTIONS refuses */
 };
 
 /* The words of a destination port: 0 if there is nothing to know about it. */

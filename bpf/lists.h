@@ -5,6 +5,16 @@
 
 #include "flow.h"
 
+/* enum sc_list, 0: on none, SC_BLOCK_ASK. Most packets end here: no hash, no walk down a trie. */
+static __always_inline __u32 block_find(const struct flow *flow, __u32 set)
+{
+	__u32 host = bpf_ntohl(flow->from_addr[0]), key = SC_BLOCK_WORD(host);
+	void *map = bpf_map_lookup_elem(&blocks, &set);
+	__u64 *word = map ? bpf_map_lookup_elem(map, &key) : NULL;
+
+	return word ? *word >> SC_BLOCK_SHIFT(host) & SC_BLOCK_ASK : SC_BLOCK_ASK;
+}
+
 /* enum sc_list, 0: on none. One lookup for both lists; a single address is the longest prefix, so it is asked first. */
 static __always_inline __u32 list_find(const struct sc_list_key *key, __u32 set)
 {
@@ -32,7 +42,13 @@ static __always_inline bool list_denies(const struct flow *flow, __u32 set)
 		.prefix_len = SC_LIST_FAMILY_BITS + (flow->to.family == SC_STEER_IPV4 ? 32 : 128),
 		.family = flow->to.family,
 	};
+	__u32 found;
 
+	if (constants.modules & SC_MODULE_LISTS && flow->to.family == SC_STEER_IPV4) {
+		found = block_find(flow, set);
+		if (found != SC_BLOCK_ASK)
+			return found == SC_LIST_DENY;
+	}
 	__builtin_memcpy(key.addr, flow->from_addr, sizeof(key.addr));
 	return list_find(&key, set) == SC_LIST_DENY;
 }

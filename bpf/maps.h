@@ -54,6 +54,21 @@ struct list_hash {
 	__uint(value_size, sizeof(__u32));
 };
 
+struct block_table {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SC_STEER_BLOCK_WORDS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u64));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SC_STEER_LIST_SETS);
+	__type(key, __u32);
+	__array(values, struct block_table);
+} blocks SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, SC_STEER_LIST_SETS);

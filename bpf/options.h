@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /*
- * Tells IP options by which a sender would route its packet, or have its way written down.
+ * IPv4 options and IPv6 extension headers: those by which a sender would route its packet, or have its way written down.
  *
- * Few packets have any options, so the parser does not look: what it skipped is read again.
+ * Few packets have any, so the parser skips them, and they are read again. By global functions, which the verifier looks at once:
+ * static ones it would follow from each way through the parser.
  */
 #ifndef SC_BPF_OPTIONS_H
 #define SC_BPF_OPTIONS_H
 
-#include "parse.h"
+#include "maps.h"
 
 enum {
+	PROTO_HOP_BY_HOP = 0,
+	PROTO_ROUTING = 43,
+	PROTO_FRAGMENT = 44,
+	PROTO_AUTH = 51,
+	PROTO_DEST_OPTIONS = 60,
+	PROTO_MOBILITY = 135,
+
 	IPV4_OPTIONS_LEN_MAX = 40,
 	IPV4_OPTION_END = 0,
 	IPV4_OPTION_NOP = 1,
@@ -27,7 +35,7 @@ static __always_inline bool ipv4_option_is_martian(__u8 kind)
 }
 
 /* Also where one has a length that cannot be: what is behind it could be anything. */
-static __always_inline bool ipv4_options_are_martian(struct xdp_md *ctx, __u32 options_at, __u32 len)
+__noinline int ipv4_options_are_martian(struct xdp_md *ctx, __u32 options_at, __u32 len)
 {
 	__u8 options[IPV4_OPTIONS_LEN_MAX + 1] = {};
 	__u32 at, next = 0;
@@ -50,14 +58,24 @@ static __always_inline bool ipv4_options_are_martian(struct xdp_md *ctx, __u32 o
 	return false;
 }
 
-static __always_inline bool ipv6_routing_is_martian(struct xdp_md *ctx, __u32 ip_at, __u32 end)
+static __always_inline bool is_ext_header(__u8 protocol)
 {
-	__u32 i, at = ip_at + sizeof(struct ipv6hdr);
-	struct ipv6_rt_hdr ext;
-	__u8 protocol;
+	return protocol == PROTO_HOP_BY_HOP || protocol == PROTO_ROUTING || protocol == PROTO_DEST_OPTIONS ||
+	       protocol == PROTO_MOBILITY || protocol == PROTO_AUTH;
+}
 
-	if (at >= end || bpf_xdp_load_bytes(ctx, ip_at + __builtin_offsetof(struct ipv6hdr, nexthdr), &protocol, 1))
-		return false;
+/* The authentication header alone counts words of 4 bytes. */
+static __always_inline __u32 ipv6_ext_len(__u8 protocol, __u8 hdrlen)
+{
+	return protocol == PROTO_AUTH ? (hdrlen + 2) * 4 : (hdrlen + 1) * 8;
+}
+
+/* Among the extension headers from `at` to `end`, of which the first is a `protocol`. */
+__noinline int ipv6_routing_is_martian(struct xdp_md *ctx, __u32 protocol, __u32 at, __u32 end)
+{
+	struct ipv6_rt_hdr ext;
+	int i;
+
 	for (i = 0; i < SC_STEER_EXT_HEADERS_MAX && at < end; i++) {
 		if (bpf_xdp_load_bytes(ctx, at, &ext, sizeof(ext)))
 			return false;
@@ -67,17 +85,6 @@ static __always_inline bool ipv6_routing_is_martian(struct xdp_md *ctx, __u32 ip
 		protocol = ext.nexthdr;
 	}
 	return false;
-}
-
-/*
- * Whether the headers from `ip_at` to `end`, where the parser came to, have any. Global, so that the verifier looks at it once: from
- * where it is called it would know both, and do so for each way through the parser.
- */
-__noinline int options_are_martian(struct xdp_md *ctx, __u32 family, __u32 ip_at, __u32 end)
-{
-	if (family == SC_STEER_IPV4)
-		return ipv4_options_are_martian(ctx, ip_at + sizeof(struct iphdr), end - ip_at - sizeof(struct iphdr));
-	return family == SC_STEER_IPV6 && ipv6_routing_is_martian(ctx, ip_at, end);
 }
 
 #endif

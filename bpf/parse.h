@@ -4,6 +4,7 @@
 #define SC_BPF_PARSE_H
 
 #include "flow.h"
+#include "options.h"
 #include "valid.h"
 
 enum {
@@ -12,14 +13,8 @@ enum {
 	ETHERTYPE_VLAN = 0x8100,
 	ETHERTYPE_QINQ = 0x88a8,
 
-	PROTO_HOP_BY_HOP = 0,
 	PROTO_TCP = 6,
 	PROTO_UDP = 17,
-	PROTO_ROUTING = 43,
-	PROTO_FRAGMENT = 44,
-	PROTO_AUTH = 51,
-	PROTO_DEST_OPTIONS = 60,
-	PROTO_MOBILITY = 135,
 
 	IPV4_MORE_FRAGMENTS = 0x2000,
 	IPV4_OFFSET_MASK = 0x1fff,
@@ -29,10 +24,11 @@ enum {
 struct cursor {
 	void *pos;
 	void *end;
-	bool strict; /* also check what the flow does not depend on, and give the reasons of drops */
-	__u32 frame_len; /* with what is not linear; strict only */
+	struct xdp_md *ctx;
+	__u32 checks; /* SC_MODULES_PARSER that are on */
+	__u32 linear_len; /* of the frame, from its begin */
 	__u32 taken; /* bytes before pos */
-	__u32 packet_end; /* where the IP packet ends; behind it may be padding; strict only */
+	__u32 packet_end; /* where the IP packet ends; behind it may be padding; SC_MODULE_VALIDITY only */
 };
 
 /* The next `len` bytes, or NULL if the frame ends before. Only the linear part counts: the rest is never a header here. */
@@ -45,6 +41,12 @@ static __always_inline void *take(struct cursor *cursor, __u64 len)
 	cursor->pos = header + len;
 	cursor->taken += len;
 	return header;
+}
+
+/* Mostly a frame is linear, and that is seen without a call. */
+static __always_inline bool frame_holds(const struct cursor *cursor, __u32 len)
+{
+	return len <= cursor->linear_len || len <= bpf_xdp_get_buff_len(cursor->ctx);
 }
 
 static __always_inline bool is_vlan(__be16 ethertype)
@@ -97,35 +99,25 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct flow *flow)
 	flow->ip_at = start;
 	if (!take(cursor, header_len - sizeof(*ip)))
 		return SC_REASON_TRUNCATED;
-	if (cursor->strict) {
-		cursor->packet_end = ip->tot_len ? start + bpf_ntohs(ip->tot_len) : cursor->frame_len;
-		if (cursor->packet_end > cursor->frame_len || cursor->packet_end < cursor->taken)
+	if (cursor->checks & SC_MODULE_VALIDITY) {
+		cursor->packet_end = ip->tot_len ? start + bpf_ntohs(ip->tot_len) : bpf_xdp_get_buff_len(cursor->ctx);
+		if (!frame_holds(cursor, cursor->packet_end) || cursor->packet_end < cursor->taken)
 			return SC_REASON_BAD_HEADER;
 		if (!ipv4_checksum_is_valid(ip, header_len, cursor->end))
 			return SC_REASON_BAD_CHECKSUM;
 	}
-	flow->transport_at = cursor->taken;
+	if (cursor->checks & SC_MODULE_OPTIONS && header_len > sizeof(*ip))
+		flow->is_martian = ipv4_options_are_martian(cursor->ctx, start + sizeof(*ip), header_len - sizeof(*ip));
 	if (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK))
 		return SC_REASON_FRAGMENT;
 	return 0;
-}
-
-static __always_inline bool is_ext_header(__u8 protocol)
-{
-	return protocol == PROTO_HOP_BY_HOP || protocol == PROTO_ROUTING || protocol == PROTO_DEST_OPTIONS ||
-	       protocol == PROTO_MOBILITY || protocol == PROTO_AUTH;
-}
-
-/* The authentication header alone counts words of 4 bytes. */
-static __always_inline __u32 ipv6_ext_len(__u8 protocol, __u8 hdrlen)
-{
-	return protocol == PROTO_AUTH ? (hdrlen + 2) * 4 : (hdrlen + 1) * 8;
 }
 
 static __always_inline int parse_ipv6(struct cursor *cursor, struct flow *flow)
 {
 	struct ipv6hdr *ip = take(cursor, sizeof(*ip));
 	__u8 protocol;
+	__u32 start;
 	int i;
 
 	if (!ip)
@@ -135,11 +127,13 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct flow *flow)
 	flow->to.family = SC_STEER_IPV6;
 	__builtin_memcpy(flow->to.addr, &ip->daddr, sizeof(flow->to.addr));
 	__builtin_memcpy(flow->from_addr, &ip->saddr, sizeof(flow->from_addr));
-	flow->ip_at = cursor->taken - sizeof(*ip);
-	if (cursor->strict) {
+	start = cursor->taken;
+	flow->ip_at = start - sizeof(*ip);
+	if (cursor->checks & SC_MODULE_VALIDITY) {
 		/* 0 is a jumbogram: its length is in an option. */
-		cursor->packet_end = ip->payload_len ? cursor->taken + bpf_ntohs(ip->payload_len) : cursor->frame_len;
-		if (cursor->packet_end > cursor->frame_len)
+		cursor->packet_end = ip->payload_len ? cursor->taken + bpf_ntohs(ip->payload_len) :
+						       bpf_xdp_get_buff_len(cursor->ctx);
+		if (!frame_holds(cursor, cursor->packet_end))
 			return SC_REASON_BAD_HEADER;
 	}
 	protocol = ip->nexthdr;
@@ -150,7 +144,8 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct flow *flow)
 			return SC_REASON_TRUNCATED;
 		protocol = ext->nexthdr;
 	}
-	flow->transport_at = cursor->taken;
+	if (cursor->checks & SC_MODULE_OPTIONS && i)
+		flow->is_martian = ipv6_routing_is_martian(cursor->ctx, ip->nexthdr, start, cursor->taken);
 	if (is_ext_header(protocol))
 		return SC_REASON_DEEP_IPV6;
 	/* Even one that is whole ("atomic"): rare enough to leave to the stack. */
@@ -164,6 +159,7 @@ static __always_inline int parse_transport(struct cursor *cursor, struct flow *f
 {
 	__u32 start = cursor->taken;
 
+	flow->transport_at = start;
 	if (flow->to.protocol == PROTO_TCP) {
 		struct tcphdr *tcp = take(cursor, sizeof(*tcp));
 
@@ -174,7 +170,7 @@ static __always_inline int parse_transport(struct cursor *cursor, struct flow *f
 		flow->from_port = tcp->source;
 		flow->to.port = tcp->dest;
 		flow->tcp_flags = ((__u8 *)tcp)[TCP_FLAGS_AT];
-		if (!cursor->strict)
+		if (!(cursor->checks & SC_MODULE_VALIDITY))
 			return 0;
 		if (start + tcp->doff * 4 > cursor->packet_end)
 			return SC_REASON_BAD_HEADER;
@@ -187,7 +183,8 @@ static __always_inline int parse_transport(struct cursor *cursor, struct flow *f
 			return SC_REASON_TRUNCATED;
 		flow->from_port = udp->source;
 		flow->to.port = udp->dest;
-		if (cursor->strict && !udp_len_is_valid(bpf_ntohs(udp->len), cursor->packet_end - start))
+		if (cursor->checks & SC_MODULE_VALIDITY &&
+		    !udp_len_is_valid(bpf_ntohs(udp->len), cursor->packet_end - start))
 			return SC_REASON_BAD_HEADER;
 		return 0;
 	}
@@ -211,22 +208,29 @@ static __always_inline int parse_frame(struct cursor *cursor, struct flow *flow)
 	return reason ?: parse_transport(cursor, flow);
 }
 
-/* What was found of the flow is in *flow also if it is none of ours: no family, no address; no port, no transport. */
-static __always_inline int parse_flow(struct xdp_md *ctx, struct flow *flow, bool strict)
+/*
+ * What was found of the flow is in *flow also if it is none of ours: no family, no address; no port, no transport.
+ * checks: SC_MODULES_PARSER that are on, for what the flow does not depend on; the first gives reasons of drops.
+ */
+static __always_inline int parse_flow(struct xdp_md *ctx, struct flow *flow, __u32 checks)
 {
-	struct cursor cursor = { .pos = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .strict = strict };
+	struct cursor cursor = {
+		.pos = (void *)(long)ctx->data,
+		.end = (void *)(long)ctx->data_end,
+		.ctx = ctx,
+		.checks = checks,
+		.linear_len = ctx->data_end - ctx->data,
+	};
 	int reason;
 
-	if (strict)
-		cursor.frame_len = bpf_xdp_get_buff_len(ctx);
 	reason = parse_frame(&cursor, flow);
-	if (!strict)
+	if (!(checks & SC_MODULE_VALIDITY))
 		return reason;
 	if (!reason && flow_is_land(flow))
 		return SC_REASON_LAND;
 	/* A header that lies beyond the linear part would not be the sender's fault. */
 	if (reason == SC_REASON_MALFORMED ||
-	    (reason == SC_REASON_TRUNCATED && ctx->data_end - ctx->data == cursor.frame_len))
+	    (reason == SC_REASON_TRUNCATED && cursor.linear_len == bpf_xdp_get_buff_len(ctx)))
 		return SC_REASON_BAD_HEADER;
 	return reason;
 }

@@ -10,7 +10,6 @@
 #include "cookie.h"
 #include "limit.h"
 #include "lists.h"
-#include "options.h"
 #include "parse.h"
 #include "sample.h"
 #include "stats.h"
@@ -52,10 +51,9 @@ static __always_inline bool is_drop(int reason)
 }
 
 /* What the modules make of a reason of the parser. A packet that is not to be dropped is one that is steered. */
-static __always_inline int screen(struct xdp_md *ctx, const struct flow *flow, __u32 list_set, __u32 word, int reason)
+static __always_inline int screen(const struct flow *flow, __u32 list_set, __u32 word, int reason)
 {
-	if (constants.modules & SC_MODULE_OPTIONS && !is_drop(reason) &&
-	    options_are_martian(ctx, flow->to.family, flow->ip_at, flow->transport_at))
+	if (constants.modules & SC_MODULE_OPTIONS && !is_drop(reason) && flow->is_martian)
 		reason = SC_REASON_REFUSED_OPTION;
 	if (constants.modules & SC_MODULE_FRAGMENTS && reason == SC_REASON_FRAGMENT)
 		reason = SC_REASON_REFUSED_FRAGMENT;
@@ -91,10 +89,10 @@ static __always_inline int decide(struct xdp_md *ctx, struct flow *flow, bool na
 	table = bpf_map_lookup_elem(&steering, &key);
 	if (!table)
 		return pass(flow, SC_REASON_NO_SERVICE);
-	reason = parse_flow(ctx, flow, constants.modules & SC_MODULE_VALIDITY);
+	reason = parse_flow(ctx, flow, constants.modules & SC_MODULES_PARSER);
 	word = flow->to.port ? flow_port_word(flow) : 0;
 	if (constants.modules) {
-		reason = screen(ctx, flow, table->list_set, word, reason);
+		reason = screen(flow, table->list_set, word, reason);
 		if (is_drop(reason))
 			return drop(flow, reason);
 	}
@@ -128,7 +126,7 @@ static __always_inline int take_over(struct xdp_md *ctx, struct flow *flow, bool
 	int service, reason;
 	__u32 word;
 
-	if (parse_flow(ctx, flow, false))
+	if (parse_flow(ctx, flow, 0))
 		return pass(flow, SC_REASON_STRAYED);
 	word = flow_port_word(flow);
 	service = flow_service(flow, word);

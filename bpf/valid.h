@@ -10,13 +10,14 @@ enum {
 	TCP_FLAGS_AT = 13,
 };
 
+/* `end` may cut options off, but not the header before them. */
 static __always_inline bool ipv4_checksum_is_valid(const void *header, __u32 len, const void *end)
 {
 	const __u32 *words = header;
-	__u64 sum = 0;
+	__u64 sum = (__u64)words[0] + words[1] + words[2] + words[3] + words[4];
 	__u32 i;
 
-	for (i = 0; i < IPV4_WORDS_MAX && i < len / 4; i++) {
+	for (i = sizeof(struct iphdr) / sizeof(*words); i < IPV4_WORDS_MAX && i < len / 4; i++) {
 		const void *next = words + i + 1;
 
 		/* The verifier does not carry over what was checked before; and clang would compare with end + 1. */

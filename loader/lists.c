@@ -5,18 +5,20 @@
 
 #include <bpf/bpf.h>
 
+#include "blocks.h"
 #include "caps.h"
 #include "hint.h"
 #include "lists.h"
 #include "modules.h"
 #include "steering.h"
 
-/* Where an enum sc_module looks: a hash of single addresses, or a trie of shorter prefixes. */
+/* Where programs look: a hash of single addresses, a trie of shorter prefixes, and before both a table of blocks. */
 struct kind {
-	__u32 module;
+	__u32 module; /* enum sc_module, 0: none of its own */
 	enum bpf_map_type type;
 	const char *name;
 	int (*outer)(const struct sc_pins *pins);
+	__u32 flags, key_size, value_size, max_entries;
 };
 
 static int outer_hosts(const struct sc_pins *pins)
@@ -29,15 +31,26 @@ static int outer_lists(const struct sc_pins *pins)
 	return pins->lists;
 }
 
-static const struct kind kinds[] = {
-	{ SC_MODULE_HOSTS, BPF_MAP_TYPE_HASH, "hosts", outer_hosts },
-	{ SC_MODULE_LISTS, BPF_MAP_TYPE_LPM_TRIE, "lists", outer_lists },
-};
+static int outer_blocks(const struct sc_pins *pins)
+{
+	return pins->blocks;
+}
 
 enum {
 	HOSTS,
 	LISTS,
+	KEYED_CNT, /* those that hold prefixes */
+	BLOCKS = KEYED_CNT,
 	KIND_CNT,
+};
+
+static const struct kind kinds[KIND_CNT] = {
+	[HOSTS] = { SC_MODULE_HOSTS, BPF_MAP_TYPE_HASH, "hosts", outer_hosts, BPF_F_NO_PREALLOC,
+		    sizeof(struct sc_list_key), sizeof(__u32), SC_STEER_LIST_MAX },
+	[LISTS] = { SC_MODULE_LISTS, BPF_MAP_TYPE_LPM_TRIE, "lists", outer_lists, BPF_F_NO_PREALLOC,
+		    sizeof(struct sc_list_key), sizeof(__u32), SC_STEER_LIST_MAX },
+	[BLOCKS] = { 0, BPF_MAP_TYPE_ARRAY, "blocks", outer_blocks, BPF_F_MMAPABLE, sizeof(__u32), sizeof(__u64),
+		     SC_STEER_BLOCK_WORDS },
 };
 
 /* The maps of one set, -1: not there. */
@@ -80,7 +93,7 @@ static int open_inner(int outer, __u32 number, int *ret_map)
 /* The set in use. */
 static int set_open(struct set *ret_set, const struct sc_pins *pins)
 {
-	struct set set = { .maps = { -1, -1 } };
+	struct set set = { .maps = { -1, -1, -1 } };
 	struct sc_steering table;
 	int i, err;
 
@@ -95,16 +108,18 @@ static int set_open(struct set *ret_set, const struct sc_pins *pins)
 	return err;
 }
 
-/* Both maps, empty. */
+/* All maps, empty. */
 static int set_make(struct set *ret_set, __u32 number)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
-	struct set set = { .number = number, .maps = { -1, -1 } };
+	struct set set = { .number = number, .maps = { -1, -1, -1 } };
+	const struct kind *kind;
 	int i, err;
 
 	for (i = 0; i < KIND_CNT; i++) {
-		set.maps[i] = bpf_map_create(kinds[i].type, kinds[i].name, sizeof(struct sc_list_key), sizeof(__u32),
-					     SC_STEER_LIST_MAX, &opts);
+		kind = &kinds[i];
+		LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = kind->flags);
+		set.maps[i] = bpf_map_create(kind->type, kind->name, kind->key_size, kind->value_size,
+					     kind->max_entries, &opts);
 		if (set.maps[i] >= 0)
 			continue;
 		err = -errno;
@@ -150,7 +165,7 @@ static int set_read(const struct set *set, __u32 list, struct sc_prefixes *prefi
 	__u32 value;
 	int i, err = 0;
 
-	for (i = 0; i < KIND_CNT && !err; i++) {
+	for (i = 0; i < KEYED_CNT && !err; i++) {
 		last = NULL;
 		while (!err && !bpf_map_get_next_key(set->maps[i], last, &key)) {
 			last = &key;
@@ -179,6 +194,47 @@ static bool set_is_there(const struct set *set)
 	return set->maps[HOSTS] >= 0 && set->maps[LISTS] >= 0;
 }
 
+/* Due before the maps change while packets look into them. Where an older version made the set, there is no table. */
+static int set_ask(const struct set *set, const struct sc_list_key *prefixes, int cnt)
+{
+	__u64 *words;
+	int i, err;
+
+	if (set->maps[BLOCKS] < 0)
+		return 0;
+	err = sc_blocks_map(set->maps[BLOCKS], &words);
+	if (err)
+		return err;
+	for (i = 0; i < cnt; i++)
+		sc_blocks_ask(words, &prefixes[i]);
+	sc_blocks_unmap(words);
+	return 0;
+}
+
+/* Of a set that is not in use: two lists, of which the second has what is on both. */
+static int set_build(const struct set *set, enum sc_list first_list, const struct sc_prefixes *first,
+		     enum sc_list second_list, const struct sc_prefixes *second)
+{
+	__u64 *words;
+	int err;
+
+	err = set_fill(set, first_list, first);
+	err = err ?: set_fill(set, second_list, second);
+	err = err ?: sc_blocks_map(set->maps[BLOCKS], &words);
+	if (err)
+		return err;
+	sc_blocks_build(words, first, first_list, second, second_list);
+	sc_blocks_unmap(words);
+	return 0;
+}
+
+static int set_add(const struct set *set, enum sc_list list, const struct sc_prefixes *prefixes)
+{
+	int err = set_ask(set, prefixes->keys, prefixes->cnt);
+
+	return err ?: set_fill(set, list, prefixes);
+}
+
 __u32 sc_prefixes_modules(const struct sc_prefixes *prefixes)
 {
 	__u32 modules = 0;
@@ -200,7 +256,7 @@ static int used_modules(const struct sc_pins *pins, __u32 *ret_modules)
 	err = set_open(&set, pins);
 	if (err)
 		return err;
-	for (i = 0; i < KIND_CNT; i++)
+	for (i = 0; i < KEYED_CNT; i++)
 		if (set.maps[i] >= 0 && !bpf_map_get_next_key(set.maps[i], NULL, &key))
 			modules |= kinds[i].module;
 	set_close(&set);
@@ -227,7 +283,7 @@ int sc_lists_add(const struct sc_pins *pins, enum sc_list list, const struct sc_
 	err = set_open(&set, pins);
 	if (err)
 		return err;
-	err = set_is_there(&set) ? set_fill(&set, list, prefixes) : sc_lists_replace(pins, list, prefixes);
+	err = set_is_there(&set) ? set_add(&set, list, prefixes) : sc_lists_replace(pins, list, prefixes);
 	set_close(&set);
 	return err;
 }
@@ -245,7 +301,9 @@ int sc_lists_del(const struct sc_pins *pins, enum sc_list list, const struct sc_
 	/* A lookup in a trie finds shorter prefixes too, if the very one is not there; but to delete takes the very one. */
 	if (bpf_map_lookup_elem(map, prefix, &value) || value != list)
 		err = -ENOENT;
-	else if (bpf_map_delete_elem(map, prefix))
+	else
+		err = set_ask(&set, prefix, 1);
+	if (!err && bpf_map_delete_elem(map, prefix))
 		err = -errno;
 	set_close(&set);
 	return err;
@@ -278,8 +336,7 @@ int sc_lists_replace(const struct sc_pins *pins, enum sc_list list, const struct
 	if (err)
 		return err;
 	err = sc_lists_read(pins, other, &kept);
-	err = err ?: set_fill(&set, other, &kept);
-	err = err ?: set_fill(&set, list, prefixes);
+	err = err ?: set_build(&set, other, &kept, list, prefixes);
 	err = err ?: set_use(&set, pins);
 	sc_prefixes_free(&kept);
 	set_close(&set);

@@ -118,7 +118,8 @@ static void drop_unless_fit(const struct bpf_map *map, int *fd, char *names, siz
 	if (fits(map, *fd))
 		return;
 	snprintf(names + end, len - end, "%s%s", end ? " " : "", bpf_map__name(map));
-	close(*fd);
+	if (*fd >= 0)
+		close(*fd);
 	*fd = -1;
 }
 

@@ -17,8 +17,8 @@
 int sc_object_load(struct sc_pins *pins, enum sc_mode mode, __u32 modules);
 
 /*
- * Closes the maps of *pins that this version has in another shape: sc_object_load() will make them anew. Their names go
- * to ret_names, with spaces between. 0 or -errno.
+ * Closes the maps of *pins that this version has in another shape: sc_object_load() will make them anew, and those that an
+ * older one did not have. The names of both go to ret_names, with spaces between. 0 or -errno.
  */
 int sc_object_drop_unfit(struct sc_pins *pins, char *ret_names, size_t len);
 

@@ -106,7 +106,8 @@ static int open_pin(const char *dir, const char *name)
 
 static int open_all(struct sc_pins *pins, const char *dir)
 {
-	int i, fd;
+	bool missing = false;
+	int i, fd, err;
 
 	fd = open_pin(dir, SC_STEER_PIN_LINK);
 	if (fd < 0)
@@ -116,14 +117,16 @@ static int open_all(struct sc_pins *pins, const char *dir)
 		return -ENODEV;
 	for (i = 0; i < PIN_CNT; i++) {
 		fd = open_pin(dir, pin_table[i].name);
-		/* Attached, but not all there: made by a version with other pins. */
-		if (fd == -ENOENT)
-			return -EPROTO;
+		if (fd < 0 && (fd != -ENOENT || i < PROGRAM_CNT))
+			return fd == -ENOENT ? -EPROTO : fd;
 		if (fd < 0)
-			return fd;
-		*pin_fd(pins, &pin_table[i]) = fd;
+			missing = true;
+		else
+			*pin_fd(pins, &pin_table[i]) = fd;
 	}
-	return sc_steering_check(pins->steering);
+	err = pins->steering < 0 ? -EPROTO : sc_steering_check(pins->steering);
+	/* Attached, but not all there: made by a version with other pins. An older one did not have them yet. */
+	return missing && err != -ESTALE ? -EPROTO : err;
 }
 
 int sc_pins_open_older(struct sc_pins *pins, const char *dir)

@@ -32,7 +32,7 @@ void sc_pins_close(struct sc_pins *pins);
  */
 int sc_pins_open(struct sc_pins *pins, const char *dir);
 
-/* The same, but with -ESTALE all is open. */
+/* The same, but with -ESTALE all is open that there was then. */
 int sc_pins_open_older(struct sc_pins *pins, const char *dir);
 
 /* Pins maps and programs below dir, which must exist. 0 or -errno. */

@@ -14,14 +14,18 @@
 #endif
 
 enum sc_steer_limit {
-	SC_STEER_SCHEMA = 6,
-	SC_STEER_SCHEMA_OLDEST = 4, /* from which on a map of the same shape means the same, and no pin is new */
+	SC_STEER_SCHEMA = 7,
+	SC_STEER_SCHEMA_OLDEST =
+		4, /* from which on a map of the same shape means the same; a new one may begin empty */
 	SC_STEER_SLOTS = 128, /* of the indirection table, a power of two */
 	SC_STEER_SERVICES_MAX = 256, /* counter rows, one per service */
 	SC_STEER_PORTS = 65536,
 	SC_STEER_KEYS_MAX = 512, /* a service on any address takes one key per family */
 	SC_STEER_LIST_MAX = 200000, /* single addresses on the deny and the allow list together, and as many prefixes */
 	SC_STEER_LIST_SETS = 2, /* one in use, one to build the next in */
+	SC_STEER_BLOCKS = 1 << 24, /* of 256 IPv4 addresses */
+	SC_STEER_BLOCK_BITS = 2, /* that one takes in map `blocks` */
+	SC_STEER_BLOCK_WORDS = SC_STEER_BLOCKS / (64 / SC_STEER_BLOCK_BITS),
 	SC_STEER_SOURCES_MAX = 65536, /* sources with a bucket at a time; the one not heard of for longest goes first */
 	SC_STEER_QUEUES_MAX = 64, /* of a device, that may have an AF_XDP socket */
 	SC_STEER_SAMPLES_LEN = 1 << 18, /* bytes of the ring of samples; a sample takes 72 */
@@ -44,6 +48,7 @@ enum sc_steer_limit {
 	X(ports, "ARRAY, port in host order -> struct sc_port, may be mapped")        \
 	X(hosts, "ARRAY_OF_MAPS, 2 sets: HASH, struct sc_list_key -> __u32")          \
 	X(lists, "ARRAY_OF_MAPS, 2 sets: LPM_TRIE, struct sc_list_key -> __u32")      \
+	X(blocks, "ARRAY_OF_MAPS, 2 sets: ARRAY, word of SC_BLOCK -> __u64, mapped")  \
 	X(syn, "ARRAY, 1 entry: struct sc_syn")                                       \
 	X(floods, "PERCPU_ARRAY, 1 entry: struct sc_flood")                           \
 	X(limits, "ARRAY, sc_service.row or SC_LIMIT_ALL -> struct sc_limit_row")     \
@@ -92,6 +97,9 @@ enum sc_module {
 	SC_MODULE_OPTIONS = 128, /* drops packets with IP options by which a sender routes or records their way */
 	SC_MODULE_FRAGMENTS = 256, /* drops IP fragments */
 };
+
+/* Modules that look at a packet while it is parsed. */
+#define SC_MODULES_PARSER (SC_MODULE_VALIDITY | SC_MODULE_OPTIONS)
 
 /* Modules that concern the program `on_cpu` as well. */
 #define SC_MODULES_ON_CPU (SC_MODULE_LIMITS | SC_MODULE_SAMPLES)
@@ -149,6 +157,17 @@ enum sc_list {
 	SC_LIST_DENY = 1,
 	SC_LIST_ALLOW = 2,
 };
+
+/*
+ * Map `blocks`: in the place of each set a table of all blocks of 256 IPv4 addresses, the first in the lowest bits of the first word. It says
+ * what is right for the whole block: nothing (0), enum sc_list, or SC_BLOCK_ASK, which always is. Asked before `hosts` and
+ * `lists` by programs with SC_MODULE_LISTS. Exact when a set is built; whoever changes the set in use writes SC_BLOCK_ASK first.
+ */
+#define SC_BLOCK_ASK 3
+
+/* The word of an IPv4 address in host order, and where in it its block stands. */
+#define SC_BLOCK_WORD(host)  ((host) >> 13)
+#define SC_BLOCK_SHIFT(host) (((host) >> 8 & 31) * SC_STEER_BLOCK_BITS)
 
 /*
  * Map `syn`: how SC_MODULE_COOKIES works. May be changed at any time by the lock's holder. Only frames to `mac` are answered: on a

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Deny and allow lists, validity checks and spared ports on real devices: what they stop, and what changes lose."""
 
+import ctypes
+import ipaddress
 import json
+import os
+import random
 import subprocess
 
 import pytest
 
 from conftest import wait_until
 from test_loader import UDP_PORT, UDP_SOURCE, pin_dir, python, refused, udp_count, udp_sink
+from test_parser import Options
 
 
 def attach(lab, mode="native"):
@@ -118,6 +123,60 @@ def test_replacing_under_traffic_lets_nobody_in(lab):
     assert source.returncode == 0
     assert changes > 3
     assert udp_count(sink) == 0 and counter(lab, "denied") == 6000
+
+
+class Lookups:
+    """Asks the program on the device what becomes of a packet from an IPv4 address."""
+
+    def __init__(self, lab):
+        self.libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+        self.path = pin_dir(lab) / "steer"
+
+    def denied(self, addresses):
+        program = self.libbpf.bpf_obj_get(str(self.path).encode())
+        assert program >= 0
+        options, found = Options(sz=ctypes.sizeof(Options)), []
+        for address in addresses:
+            frame = bytes(12) + b"\x08\0\x45" + bytes(8) + b"\x06" + bytes(2) + address.packed + bytes(24)
+            options.data_in, options.data_size_in, options.data_size_out = frame, len(frame), 0
+            assert self.libbpf.bpf_prog_test_run_opts(program, ctypes.byref(options)) == 0
+            found.append(options.rest[3] & 0xffffffff == 1)  # retval: XDP_DROP
+        os.close(program)
+        return found
+
+
+def random_prefix(chosen):
+    length = chosen.choice((0, 7, 8, 15, 16, 18, 19, 20, 23, 24, 24, 24, 25, 30, 32, 32, 32))
+    mask = ~0 << 32 - length & 0xffffffff
+    address = (10 << 24 | chosen.randrange(4) << 16 | chosen.randrange(4) << 11 | chosen.randrange(2048)) & mask
+    return ipaddress.ip_network((address, length))
+
+
+def test_changes_at_random(lab):
+    """Lists that are replaced, added to and deleted from say what the longest prefix says, whichever way a packet asks."""
+    attach(lab)
+    lab.server.run("ip", "link", "set", "sv0", "down")  # who speaks otherwise is nobody's business
+    chosen, lookups, model = random.Random(20022), Lookups(lab), {}
+    for _ in range(40):
+        name = chosen.choice(("deny", "deny", "allow"))
+        some = {random_prefix(chosen) for _ in range(chosen.choice((1, 2, 12)))}
+        action = chosen.choice(("add", "add", "del", "del", "import"))
+        if action == "add":
+            lab.loader(name, "add", "sv0", *some)
+            model.update(dict.fromkeys(some, name))
+        elif action == "del":
+            gone = sorted(prefix for prefix in model if model[prefix] == name)[:2]
+            if gone:
+                lab.loader(name, "del", "sv0", *gone)
+                model = {prefix: owner for prefix, owner in model.items() if prefix not in gone}
+        else:
+            lab.loader(name, "import", "sv0", "-", input="\n".join(map(str, some)))
+            model = {prefix: owner for prefix, owner in model.items() if owner != name}
+            model.update(dict.fromkeys(some, name))
+        addresses = [random_prefix(chosen)[0] for _ in range(25)] + [prefix[-1] for prefix in model]
+        for address, denied in zip(addresses, lookups.denied(addresses)):
+            best = max((prefix for prefix in model if address in prefix), key=lambda prefix: prefix.prefixlen, default=None)
+            assert denied == (best is not None and model[best] == "deny"), (address, best, model)
 
 
 def test_never_drop(lab):

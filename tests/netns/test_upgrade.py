@@ -150,7 +150,8 @@ def test_upgrade_asked_to_end(lab):
 
 
 def make_older(lab):
-    """As schema 4 was: shorter samplings, fewer reasons."""
+    """As schema 4 was: shorter samplings, fewer reasons, no blocks."""
+    (pin_dir(lab) / "blocks").unlink(missing_ok=True)
     for name, kind, value, entries in (("sampling", "array", 16, 1), ("counters", "percpu_array", 8, 26)):
         bpftool("map", "create", lab.bpffs / name, "type", kind, "key", 4, "value", value, "entries", entries, "name", name)
         os.rename(lab.bpffs / name, pin_dir(lab) / name)
@@ -187,10 +188,14 @@ def test_older_version_is_taken_over(lab):
     refused(lab.loader("upgrade", "sv0", "--rollback-after", "9", check=False), "no way back", "without --rollback-after")
     sink = udp_sink(lab)
     source = python(lab.client, UDP_SOURCE, lab.server.ip4, UDP_PORT, 4000, 2, cpu=0)
-    assert lab.loader("upgrade", "sv0", "--health", "1").stdout.endswith("; begun anew: sampling counters\n")
+    assert lab.loader("upgrade", "sv0", "--health", "1").stdout.endswith("; begun anew: blocks sampling counters\n")
     assert source.wait(20) == 0 and udp_count(sink) == 4000
     assert settings(lab) == kept and attachment(lab)["counters"]["steered"] > 0
     assert "begun anew" not in lab.loader("upgrade", "sv0", "--health", "0").stdout
+    # The lists stay whole while there are no blocks of them, and get theirs.
+    for command in (("deny", "add", "sv0", "198.51.100.0/24"), ("allow", "import", "sv0", "/dev/null")):
+        lab.loader(*command)
+        assert lab.loader("deny", "list", "sv0").stdout.split() == ["192.0.2.0/24", "198.51.100.0/24"]
 
 
 def test_killed_while_it_takes_over(lab):

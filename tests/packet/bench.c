@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,7 +30,7 @@ static struct steer_bpf *skeleton;
 static __u32 modules;
 static struct sc_steering table;
 static int cpu_cnt;
-static int hash = -1, trie = -1; /* of the set of lists in use */
+static int hash = -1, trie = -1, blocks = -1; /* of the set of lists in use */
 static int source_table = -1; /* in map `sources` */
 
 static void write_table(void)
@@ -93,6 +94,8 @@ void bench_close(void)
 		close(trie);
 	if (hash >= 0)
 		close(hash);
+	if (blocks >= 0)
+		close(blocks);
 	if (source_table >= 0)
 		close(source_table);
 	for (i = 0; i < MODULE_SETS; i++)
@@ -172,12 +175,24 @@ void bench_set_modules(__u32 wanted)
 void bench_new_lists(void)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	LIBBPF_OPTS(bpf_map_create_opts, mapped, .map_flags = BPF_F_MMAPABLE);
 	__u32 set = !table.list_set;
+	void *words;
 
 	if (trie >= 0)
 		close(trie);
 	if (hash >= 0)
 		close(hash);
+	if (blocks >= 0)
+		close(blocks);
+	/* As the loader leaves what changes while packets flow: every block is asked about. */
+	blocks = bpf_map_create(BPF_MAP_TYPE_ARRAY, "block", sizeof(__u32), sizeof(__u64), SC_STEER_BLOCK_WORDS,
+				&mapped);
+	assert_true(blocks >= 0);
+	words = mmap(NULL, SC_STEER_BLOCK_WORDS * sizeof(__u64), PROT_READ | PROT_WRITE, MAP_SHARED, blocks, 0);
+	assert_true(words != MAP_FAILED);
+	memset(words, 0xff, SC_STEER_BLOCK_WORDS * sizeof(__u64));
+	munmap(words, SC_STEER_BLOCK_WORDS * sizeof(__u64));
 	hash = bpf_map_create(BPF_MAP_TYPE_HASH, "host", sizeof(struct sc_list_key), sizeof(__u32), SC_STEER_LIST_MAX,
 			      &opts);
 	assert_true(hash >= 0);
@@ -185,8 +200,20 @@ void bench_new_lists(void)
 	assert_true(trie >= 0);
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.lists), &set, &trie, BPF_ANY), 0);
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.hosts), &set, &hash, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skeleton->maps.blocks), &set, &blocks, BPF_ANY), 0);
 	table.list_set = set;
 	write_table();
+}
+
+void bench_set_block(__u32 host, __u32 value)
+{
+	__u32 word = SC_BLOCK_WORD(host);
+	__u64 values;
+
+	assert_int_equal(bpf_map_lookup_elem(blocks, &word, &values), 0);
+	values &= ~((__u64)SC_BLOCK_ASK << SC_BLOCK_SHIFT(host));
+	values |= (__u64)value << SC_BLOCK_SHIFT(host);
+	assert_int_equal(bpf_map_update_elem(blocks, &word, &values, BPF_ANY), 0);
 }
 
 void bench_add_prefix(enum sc_list list, __u8 family, const void *addr, int len)

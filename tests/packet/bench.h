@@ -39,8 +39,12 @@ void bench_set_port_word(__u8 family, __u8 protocol, __u32 port, __u16 word);
 /* The modules that are on, enum sc_module: other programs, the same maps. */
 void bench_set_modules(__u32 wanted);
 
-/* New, empty lists in the other set, which is in use from now on; and a prefix on a list there. */
+/*
+ * New, empty lists in the other set, which is in use from now on; what is known there of the block of an IPv4 address in host order,
+ * SC_BLOCK_ASK at first; and a prefix on a list there.
+ */
 void bench_new_lists(void);
+void bench_set_block(__u32 host, __u32 value);
 void bench_add_prefix(enum sc_list list, __u8 family, const void *addr, int len);
 
 /* The rule of SC_MODULE_COOKIES, and what each CPU knows of a flood. */

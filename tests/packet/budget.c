@@ -16,7 +16,7 @@
 
 enum {
 	SKIP = 77,
-	STEER_MAX = 60000, /* instructions; the kernel refuses from 1,000,000 on */
+	STEER_MAX = 80000, /* instructions; the kernel refuses from 1,000,000 on */
 	ON_CPU_MAX = 25000,
 };
 

@@ -232,6 +232,42 @@ static void test_lists(void **state)
 	expect(&four, XDP_REDIRECT, SC_REASON_STEERED);
 }
 
+/* A block is believed, whatever else there is; who asks is right in any case, and IPv6 has no blocks. */
+static void test_blocks(void **state)
+{
+	enum { FROM = 10 << 24 | 1 << 16 | 2 << 8 | 3, BLOCK = 256, WORD = 32 * BLOCK };
+	const __u8 from4[4] = { 10, 1, 2, 3 }, any[16] = { 0 };
+	const int others[] = { -BLOCK, BLOCK, -WORD, WORD };
+	struct frame four, six;
+	size_t i;
+
+	(void)state;
+	put(&four, SC_STEER_IPV4, TCP, 0);
+	put(&six, SC_STEER_IPV6, TCP, 0);
+	for (i = 0; i < COUNT(others); i++)
+		bench_set_block(FROM + others[i], SC_LIST_DENY);
+	bench_set_block(FROM, 0);
+	expect(&four, XDP_REDIRECT, SC_REASON_STEERED);
+	bench_set_block(FROM, SC_LIST_DENY);
+	expect_drop(&four, SC_REASON_DENIED);
+	bench_set_block(FROM, SC_LIST_ALLOW);
+	expect(&four, XDP_REDIRECT, SC_REASON_STEERED);
+	bench_add_prefix(SC_LIST_DENY, SC_STEER_IPV4, any, 0);
+	bench_add_prefix(SC_LIST_DENY, SC_STEER_IPV6, any, 0);
+	expect(&four, XDP_REDIRECT, SC_REASON_STEERED);
+	expect_drop(&six, SC_REASON_DENIED);
+	for (i = 0; i < COUNT(others); i++)
+		bench_set_block(FROM + others[i], SC_LIST_ALLOW);
+	bench_set_block(FROM, SC_BLOCK_ASK);
+	expect_drop(&four, SC_REASON_DENIED);
+	bench_add_prefix(SC_LIST_ALLOW, SC_STEER_IPV4, from4, 32);
+	expect(&four, XDP_REDIRECT, SC_REASON_STEERED);
+	/* Where there are single addresses alone, their hash is as quick. */
+	bench_add_prefix(SC_LIST_DENY, SC_STEER_IPV4, from4, 32);
+	bench_set_block(FROM, 0);
+	expect_drop_by(SC_MODULE_HOSTS, &four, SC_REASON_DENIED);
+}
+
 /* Packets for no service, of no transport, and fragments have a source too. */
 static void test_lists_apply_to_all(void **state)
 {
@@ -438,6 +474,7 @@ int main(void)
 		cmocka_unit_test_setup(test_tcp_flags, setup),
 		cmocka_unit_test_setup(test_land, setup),
 		cmocka_unit_test_setup(test_lists, setup),
+		cmocka_unit_test_setup(test_blocks, setup),
 		cmocka_unit_test_setup(test_lists_apply_to_all, setup),
 		cmocka_unit_test_setup(test_ipv4_options, setup),
 		cmocka_unit_test_setup(test_ipv6_routing, setup),
