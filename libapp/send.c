@@ -171,6 +171,7 @@ static void send_next(struct sc_conn *conn, int res, bool cancelled, bool cut)
 	}
 }
 
+/* Without a sink it is told by the next reap. */
 static void send_end(struct sc_conn *conn, struct send *send, int res, struct sink *sink)
 {
 	size_t gone = send->len - send->left;
@@ -184,7 +185,7 @@ static void send_end(struct sc_conn *conn, struct send *send, int res, struct si
 		conn->lane->session->counters.sent += (uint64_t)res;
 	if (send->notices || conn->held_tail)
 		sc_send_hold(conn, send, res);
-	else if (unlikely(!sink || conn->lane->done_head)) /* after those that were gathered with it */
+	else if (unlikely(!sink))
 		sc_lane_send_done(conn->lane, send, res);
 	else
 		sc_lane_send_tell(conn->lane, send, res, sink);
@@ -253,6 +254,7 @@ static __attribute__((noinline)) void complete_unusual(struct sc_conn *conn, str
 	if (conn->gathered) {
 		res = gathered_complete(conn, res, &stopped);
 		send = conn->send_head;
+		sink = NULL; /* after those before it */
 	}
 	if (stopped)
 		sc_conn_cancel_not(conn, OP_SEND); /* it would meet the next one */

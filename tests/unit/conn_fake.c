@@ -114,6 +114,7 @@ int fake_close(void **state)
 	struct fake *fake = *state;
 
 	sc_parcels_free(sc_mailbox_take(&fake->group.mailboxes[1]));
+	sc_files_exit(&fake->session, false);
 	sc_lane_exit(&fake->lane);
 	sc_store_exit(&fake->session.store);
 	sc_jobs_exit(&fake->session.jobs);

@@ -158,7 +158,6 @@ static void test_file_goes_alone(void **state)
 	request = must_gather(&cast, 3, cast.mem, 3 * LEN);
 	answer(cast.fake, request, 3 * LEN, 0);
 	must_tell_sent(&cast, 3, 3, LEN);
-	sc_files_exit(&cast.fake->session, false);
 }
 
 /* While others have high priority the rest of a lane goes in requests that are counted one by one. */
