@@ -16,6 +16,7 @@
 #include "listener.h"
 #include "log.h"
 #include "notify.h"
+#include "roster.h"
 #include "usage.h"
 
 enum { IDLE_MS_DEFAULT = 100, IDLE_MS_MAX = 3600 * 1000, MEMLOCK_MIB_MAX = 1 << 20 };
@@ -264,6 +265,10 @@ static void announce(const struct service *service)
 
 	if (service->config.cpu_cnt == (unsigned long)sysconf(_SC_NPROCESSORS_ONLN))
 		sc_info("warning: all online CPUs are dedicated: applications will share them with pollers: leave one out");
+	if (service->config.features & SC_CHANNEL_DESCRIPTORS)
+		sc_info("note: this kernel gives up the files of closed slots late: each session takes an engine, and a user may "
+			"have %d: Linux 6.13 or newer shares them",
+			SC_ENGINES_PER_UID);
 	format_cpus(&service->config, cpus, sizeof(cpus));
 	if (service->fds.notify < 0)
 		sc_info("ready, CPUs %s, socket %s", cpus, service->config.socket_path);

@@ -292,6 +292,23 @@ def test_start_and_stop_leave_nothing(start):
     app.close()
 
 
+def test_kernel_that_gives_slots_up_late_takes_an_engine_for_each_session(start):
+    """As Linux 6.12 does: the service says so, and what it says holds."""
+    service = start(env={"SIDECORE_DESCRIPTORS": "1"}, verbose=False).ready()
+    note, _ = service.lines()
+    assert "each session takes an engine, and a user may have 8:" in note
+    apps = [App(service.path) for _ in range(9)]
+    for app in apps[:8]:
+        app.hello()
+    assert len(service.engines()) == 8
+    with pytest.raises(Refused):
+        apps[8].hello()
+    for app in apps:
+        app.close()
+    assert wait_until(lambda: not service.engines())
+    assert hello_works(service.path)
+
+
 def test_interrupt_ends_too(start):
     service = start().ready()
     service.process.send_signal(signal.SIGINT)
