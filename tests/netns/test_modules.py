@@ -34,7 +34,7 @@ def test_switching_loses_nothing(lab, mode):
         assert screen(lab, "--validity", "on" if on else "off")["validity"] == on
         programs.add(lab.server.xdp_id())
     assert source.returncode == 0
-    assert switches > 5 and len(programs) == switches + 1
+    assert switches >= 2 and len(programs) == switches + 1
     settled(lab, f"udp/{UDP_PORT}")
     assert udp_count(sink) == 9000
     assert attachment(lab)["mode"] == mode
