@@ -125,6 +125,20 @@ static void worker_stop(struct worker *worker)
 	assert_int_equal(pthread_join(worker->thread, NULL), 0);
 }
 
+/* Of a stream that broke off: who had it, and what that thread's queue and the poller went through. */
+static void worker_tell(const struct worker *worker, int nth)
+{
+	struct sc_info info = { .size = sizeof(info) };
+
+	(void)sc_info(worker->session, &info);
+	print_message("# worker %d: line %d, %d here, %u given, %u taken, %u closed\n", nth, worker->failed,
+		      worker->here, worker->given, worker->taken, worker->closed);
+	print_message("#   paused %llu, starved %llu, SQ full %llu, CQ overflow %llu, doorbells %llu, slept %llu\n",
+		      (unsigned long long)info.counters.recv_paused, (unsigned long long)info.counters.recv_starved,
+		      (unsigned long long)info.counters.sq_full, (unsigned long long)info.counters.cq_overflow,
+		      (unsigned long long)info.counters.doorbells, (unsigned long long)info.counters.sleeps);
+}
+
 /* --- streams --- */
 
 /* Sends without waiting for the echo and checks it, with blocks of changing length: the pattern tells where a byte belongs. */
@@ -182,9 +196,7 @@ static void streams_hop(unsigned int window, unsigned int take, unsigned int lea
 	for (int i = 0; i < THREADS; i++) {
 		worker_stop(&workers[i]);
 		if (failed)
-			print_message("# worker %d: line %d, %d here, %u given, %u taken, %u closed\n", i,
-				      workers[i].failed, workers[i].here, workers[i].given, workers[i].taken,
-				      workers[i].closed);
+			worker_tell(&workers[i], i);
 	}
 	for (int i = 0; i < THREADS; i++) {
 		struct sc_info info = { .size = sizeof(info) };

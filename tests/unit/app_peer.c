@@ -60,7 +60,7 @@ static int connected(int fd, const struct sockaddr_in *addr)
 int peer_connect(uint16_t port)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port) };
-	struct timeval timeout = { .tv_sec = 10 };
+	struct timeval timeout = { .tv_sec = 30 }; /* what TCP has to send again it does ever later */
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
 
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
