@@ -225,4 +225,5 @@ void sc_connections_exit(struct sc_connections *all)
 		close_connection(all->first, SC_CLOSE_NOW);
 		free_connection(all->first);
 	}
+	sc_pool_exit(&all->blocks);
 }

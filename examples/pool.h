@@ -14,10 +14,16 @@ extern "C" {
 struct sc_pool {
 	struct sc_session *session; /* its arena holds the blocks and takes them with it */
 	size_t block_len;
-	void *free;
+	void **free;
+	size_t cnt; /* of them */
+	size_t made; /* blocks in all */
+	size_t room; /* for so many */
 };
 
 void sc_pool_init(struct sc_pool *pool, struct sc_session *session, size_t block_len);
+
+/* The blocks are the session's. */
+void sc_pool_exit(struct sc_pool *pool);
 
 /* NULL when the arena is used up. */
 void *sc_pool_get(struct sc_pool *pool);
