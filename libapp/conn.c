@@ -308,7 +308,7 @@ void sc_close(struct sc_conn *conn, unsigned int flags)
 			sc_sends_end(conn, -ECANCELED);
 		}
 	}
-	if (now && conn->datagram)
+	if (now && conn->datagram && !conn->close_told)
 		sc_udp_cancel(conn);
 	if (!conn->closing && (conn->inbox || conn->lane->session->store.cnt))
 		sc_inbox_close(conn);

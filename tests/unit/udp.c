@@ -127,6 +127,25 @@ static void test_made_up_answers(void **state)
 	must_tell(fake, 1, SC_EVENT_SENT, -ECANCELED);
 }
 
+/* It is closed, but a call that waits for something else has kept the event: the caller may still be in a hurry. */
+static void test_close_again(void **state)
+{
+	struct fake *fake = *state;
+	struct io_uring_sqe recv;
+	struct sc_conn *conn = opened(fake, &recv);
+
+	sc_close(conn, 0);
+	(void)must_ask(fake, IORING_OP_ASYNC_CANCEL);
+	answer(fake, must_ask(fake, IORING_OP_CLOSE).user_data, 0, 0);
+	cqe_add(fake, recv.user_data, -ECANCELED);
+	assert_int_equal(sc_session_turn(&fake->session, 0), 0);
+	sc_close(conn, SC_CLOSE_NOW);
+	assert_int_equal(sc_sendto(conn, fake, 1, NULL, 0, 0), -EDESTADDRREQ);
+	assert_int_equal(send_one(conn, sc_alloc(&fake->session, 64), 0), -EPIPE);
+	fake->event_cnt = sc_poll(&fake->session, fake->events, EVENTS);
+	must_tell(fake, 1, SC_EVENT_CLOSED, 0);
+}
+
 /* A buffer that another process writes to: whatever the header says, what is told lies in the buffer. */
 static void test_headers(void **state)
 {
@@ -167,10 +186,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_open, fake_close)
 	const struct CMUnitTest tests[] = {
-		TEST(test_full_queue),
-		TEST(test_some_wait),
-		TEST(test_made_up_answers),
-		TEST(test_headers),
+		TEST(test_full_queue),	TEST(test_some_wait), TEST(test_made_up_answers),
+		TEST(test_close_again), TEST(test_headers),
 	};
 
 	return cmocka_run_group_tests_name("udp", tests, NULL, NULL);
