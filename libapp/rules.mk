@@ -26,7 +26,7 @@ $(foreach f,$(fakes),$(eval $f_libs := -luring))
 tests += $(scenarios) $(fakes) arena channel control random
 arena_src := tests/unit/arena.c
 arena_objs := libapp/arena.c
-random_src := tests/unit/random.c tests/unit/random_app.c tests/unit/random_model.c tests/unit/random_peer.c \
+random_src := tests/unit/random.c tests/unit/random_app.c tests/unit/random_mail.c tests/unit/random_model.c tests/unit/random_peer.c \
 	tests/unit/random_wire.c tests/unit/app_peer.c tests/unit/app_service.c
 random_dirs := libapp
 random_libs := $(libapp) -lpthread

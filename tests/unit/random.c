@@ -76,12 +76,13 @@ static void ground_test(void)
 		     (unsigned long long)tally.polls, (unsigned long long)first, (unsigned long long)(seed - 1));
 	(void)printf(
 		"# %llu connections, %llu of them made, %llu handed over, %llu failed to send, %llu bytes, %llu moves of peers, %llu buffers copied, "
-		"%llu starved, %llu pauses, %llu refused allocations, %llu segments, %llu file ranges\n",
+		"%llu starved, %llu pauses, %llu refused allocations, %llu segments, %llu file ranges, %llu datagrams, %llu dropped\n",
 		(unsigned long long)tally.conns, (unsigned long long)tally.connected, (unsigned long long)tally.given,
 		(unsigned long long)tally.failed_sends, (unsigned long long)tally.bytes,
 		(unsigned long long)tally.moves, (unsigned long long)tally.copied, (unsigned long long)tally.starved,
 		(unsigned long long)tally.paused, (unsigned long long)tally.failed_allocs,
-		(unsigned long long)tally.segments, (unsigned long long)tally.ranges);
+		(unsigned long long)tally.segments, (unsigned long long)tally.ranges,
+		(unsigned long long)tally.datagrams, (unsigned long long)tally.dropped);
 	(void)fflush(stdout);
 }
 

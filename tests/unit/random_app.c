@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "app_service.h"
+#include "random_mail.h"
 #include "random_model.h"
 #include "session.h"
 
@@ -22,13 +23,14 @@ enum { BATCH_MAX = 64, NAP_MS = 3, STALL_S = 60, SPARE_MAX = 16, ORDERS_MAX = 10
 struct app {
 	struct model model;
 	struct crowd crowd;
+	struct mail mail;
 	struct sc_options options;
 	struct sc_listener *listeners[CROWD_PORTS];
 	char address[INET_ADDRSTRLEN];
 	struct sc_file *files[MODEL_SESSIONS];
 	int epoll_fds[MODEL_SESSIONS];
 	unsigned int close_rate; /* per thousand operations */
-	unsigned int release_rate, connect_rate, job_rate, tune_rate, give_rate;
+	unsigned int release_rate, connect_rate, job_rate, tune_rate, give_rate, mail_rate;
 	unsigned int len_shift;
 	void *spare[SPARE_MAX]; /* allocated and not sent from */
 	unsigned int pieces[MODEL_SESSIONS][ARENA_ORDERS];
@@ -119,11 +121,11 @@ static void frame_put(const struct link *link, void *at, enum wire_kind kind, si
 	memcpy(at, &frame, sizeof(frame));
 }
 
-/* A segment of the session's that nothing is sent from and that has room for so much, or NULL. */
-static struct sc_segment **segment_any(struct app *app, unsigned int session, size_t len)
+/* A segment that nothing is sent from and that has room for so much, or NULL. */
+static struct sc_segment **segment_any(struct app *app, size_t len)
 {
 	unsigned int i = rng_below(&app->model.rng, MODEL_SEGMENTS);
-	struct sc_segment *segment = session_of(app, i) == session ? app->model.segments[i] : NULL;
+	struct sc_segment *segment = app->model.segments[i];
 
 	return segment && !app->model.segment_orders[i] && sc_segment_len(segment) >= len ? &app->model.segments[i] :
 											    NULL;
@@ -133,7 +135,7 @@ static struct sc_segment **segment_any(struct app *app, unsigned int session, si
 static void send_own(struct app *app, struct link *link)
 {
 	size_t len = rng_len(&app->model.rng, app->len_shift), left = len + sizeof(struct wire_frame);
-	struct sc_segment **segment = segment_any(app, link->here->session, left);
+	struct sc_segment **segment = segment_any(app, left);
 	struct order *order = order_new(app, segment ? 0 : left);
 	struct iovec iov[SEND_PIECES];
 	unsigned int cnt = 0;
@@ -549,6 +551,12 @@ static void op_segment(struct app *app, unsigned int i)
 		app->tally->segments++;
 }
 
+static void op_mail(struct app *app)
+{
+	app->tally->ops++;
+	mail_any(&app->mail);
+}
+
 static struct link *live_any(struct app *app)
 {
 	struct model *model = &app->model;
@@ -565,6 +573,8 @@ static void op_any(struct app *app)
 
 	if (rng_chance(rng, app->release_rate))
 		op_release(app);
+	else if (rng_chance(rng, app->mail_rate))
+		op_mail(app);
 	else if (rng_chance(rng, 30))
 		op_alloc(app);
 	else if (rng_chance(rng, 1))
@@ -634,7 +644,8 @@ static void events_take(struct app *app)
 	EXPECT((cnt >= 0 && cnt <= (int)max) || cnt == -EINTR, "waiting for events: %d", cnt);
 	model_batch(&app->model, nr);
 	for (int i = 0; i < cnt; i++)
-		model_event(&app->model, &events[i]);
+		if (!mail_event(&app->mail, &events[i]))
+			model_event(&app->model, &events[i]);
 	model_settle(&app->model);
 	stall_check(app, cnt > 0);
 }
@@ -689,6 +700,7 @@ static void options_draw(struct app *app, enum sc_engine engine)
 	app->tune_rate = rng_below(rng, 2) * rng_below(rng, 10);
 	app->model.session_cnt = rng_below(rng, 2) ? 2 + rng_below(rng, MODEL_SESSIONS - 1) : 1;
 	app->give_rate = app->model.session_cnt > 1 ? rng_below(rng, 30) : 1;
+	app->mail_rate = rng_below(rng, 3) ? rng_below(rng, 250) : 0;
 	app->len_shift = rng_below(rng, 4) ? 8 + rng_below(rng, 4) : 18;
 	app->crowd.live_max = 1 + rng_below(rng, CROWD_LIVE_MAX);
 	app->crowd.chunk_shift = 8 + rng_below(rng, 9);
@@ -739,6 +751,7 @@ static void round_open(struct app *app, enum sc_engine engine, uint64_t seed)
 	op_listen(app, 0);
 	app->last_move = time(NULL);
 	crowd_start(&app->crowd);
+	mail_open(&app->mail, &app->model, app->crowd.addr);
 }
 
 static bool listeners_open(const struct model *model)
@@ -753,13 +766,14 @@ static bool listeners_open(const struct model *model)
 static void round_drain(struct app *app)
 {
 	struct model *model = &app->model;
+	bool mail_drained = false;
 
 	__atomic_store_n(&app->crowd.stop, true, __ATOMIC_RELEASE);
 	for (unsigned int i = 0; i < CROWD_PORTS; i++)
 		if (app->listeners[i])
 			op_listen(app, i);
 	while (!__atomic_load_n(&app->crowd.done, __ATOMIC_ACQUIRE) || model->live_cnt || model->held_cnt ||
-	       listeners_open(model)) {
+	       listeners_open(model) || !mail_drained) {
 		struct link *link = live_any(app);
 
 		if (link && rng_chance(&model->rng, 300))
@@ -767,6 +781,7 @@ static void round_drain(struct app *app)
 		for (unsigned int i = 0; i < 8; i++)
 			op_release(app);
 		events_take(app);
+		mail_drained = mail_drain(&app->mail);
 	}
 	crowd_join(&app->crowd);
 	for (unsigned int i = 0; i < SPARE_MAX; i++)
@@ -819,6 +834,9 @@ static void tally_add(struct app *app, const struct sc_counters *counters)
 	tally->conns += counters->closed;
 	tally->connected += counters->connected;
 	tally->given += counters->given;
+	tally->dropped += counters->datagrams_dropped;
+	for (unsigned int i = 0; i < MAIL_IDS * MAIL_IDS; i++)
+		tally->datagrams += app->mail.ways[i / MAIL_IDS][i % MAIL_IDS].received;
 	tally->bytes += counters->received + counters->sent;
 	tally->moves += app->crowd.moves;
 	tally->copied += counters->recv_copied;
@@ -842,6 +860,7 @@ void random_round(enum sc_engine engine, uint64_t seed, uint64_t ops, struct tal
 	}
 	round_drain(&app);
 	model_check(&app.model, &app.crowd, &counters);
+	mail_check(&app.mail, &counters);
 	round_check(&app, engine);
 	tally_add(&app, &counters);
 	for (unsigned int i = 0; i < app.model.session_cnt; i++) {

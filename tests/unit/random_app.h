@@ -7,11 +7,12 @@
 
 /* What was done, over all rounds of an engine. */
 struct tally {
-	uint64_t ops; /* sends, releases, allocations, shutdowns, closes, listens, connects, segments, handovers */
+	uint64_t ops; /* sends, releases, allocations, shutdowns, closes, listens, connects, segments, handovers, datagrams */
 	uint64_t polls; /* looks for events */
 	uint64_t moves; /* of the peers */
 	uint64_t conns, connected, given; /* in all; made by the application; to another session */
 	uint64_t segments, ranges;
+	uint64_t datagrams, dropped; /* received; not for want of room */
 	uint64_t bytes; /* both ways */
 	uint64_t failed_sends, failed_allocs, copied, starved, paused;
 };
