@@ -196,6 +196,10 @@ def test_older_version_is_taken_over(lab):
     for command in (("deny", "add", "sv0", "198.51.100.0/24"), ("allow", "import", "sv0", "/dev/null")):
         lab.loader(*command)
         assert lab.loader("deny", "list", "sv0").stdout.split() == ["192.0.2.0/24", "198.51.100.0/24"]
+    # To detach it takes no upgrade.
+    make_older(lab)
+    lab.loader("detach", "sv0")
+    assert pins(lab) == []
 
 
 def test_killed_while_it_takes_over(lab):
