@@ -129,7 +129,7 @@ static void lane_open(struct sc_session *session, char *mem, const struct settin
 	lane->buf_shift = (unsigned int)__builtin_ctz(set->buf_len);
 	lane->conn_cnt = set->conns;
 	lane->cpu = -1;
-	lane->recv_limit = 1;
+	lane->recv_limit = !descriptors; /* of 6.18: no kernel has it without slots that do */
 	lane->descriptors = descriptors;
 }
 

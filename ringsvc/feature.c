@@ -311,8 +311,7 @@ bool sc_feature_probe(struct sc_config *config)
 			sc_error("%s: %s: %s", needed[i].what, strerrorname_np(-err), needed[i].next);
 		return false;
 	}
-	config->features = (has_recv_lim() ? SC_CHANNEL_RECV_LIM : 0) |
-			   (has_prompt_release() ? 0 : SC_CHANNEL_DESCRIPTORS);
+	config->features = !has_prompt_release() ? SC_CHANNEL_DESCRIPTORS : has_recv_lim() ? SC_CHANNEL_RECV_LIM : 0;
 	sc_debug("limit on the bytes of a multishot receive: %s; slots release files at once: %s",
 		 config->features & SC_CHANNEL_RECV_LIM ? "yes" : "no",
 		 config->features & SC_CHANNEL_DESCRIPTORS ? "no" : "yes");

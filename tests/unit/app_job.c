@@ -153,7 +153,8 @@ static void test_unread_is_bounded(void **state)
 		(void)turn(&pair.server, 10);
 	}
 	assert_true(counters(&pair.server).recv_paused > 0);
-	assert_true(counters(&pair.server).received <= 3 * 8 * 4096);
+	/* without a limit on its bytes a receive may take all buffers, and some of them again, before it is cancelled */
+	assert_true(counters(&pair.server).received <= (getenv("SIDECORE_DESCRIPTORS") ? 2 * 32 : 3 * 8) * 4096);
 	fd = peer_and_accept(&pair.server, &other);
 	assert_true(peer_send(fd, "x", 1));
 	assert_int_equal(sc_sync_recv(other, block, 1, 0, WAIT_MS), 1);
@@ -337,6 +338,7 @@ static void test_close_ends_jobs(void **state)
 	assert_int_equal(sc_async_recv(pair.conn, more, 8, 0, &receive), 0);
 	assert_int_equal(sc_async_send(pair.conn, mem, 8 * MB, &send), 0);
 	assert_true(peer_send(pair.peer, "xyz", 3));
+	turn_until(&pair.server, counters(&pair.server).received == 3);
 	assert_true(pending(part));
 	sc_close(pair.conn, SC_CLOSE_NOW);
 	assert_int_equal(result_of(part), 3);

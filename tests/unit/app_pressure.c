@@ -593,6 +593,7 @@ static void connect_and_lose(struct server *server, uint16_t port, int listener,
 		assert_int_equal(sc_send(conn, mem, 4 * MB, i), 0);
 	if (listener >= 0) {
 		turn_until(server, (fd = accept(listener, NULL, NULL)) >= 0);
+		turn_until(server, connect_result != 1);
 		client_reset(fd);
 	}
 	turn_until(server, server->closed == closed + 1);
