@@ -44,7 +44,7 @@ static __always_inline bool list_denies(const struct flow *flow, __u32 set)
 	};
 	__u32 found;
 
-	if (constants.modules & SC_MODULE_LISTS && flow->to.family == SC_STEER_IPV4) {
+	if (flow->to.family == SC_STEER_IPV4) {
 		found = block_find(flow, set);
 		if (found != SC_BLOCK_ASK)
 			return found == SC_LIST_DENY;

@@ -40,7 +40,11 @@ __noinline int ipv4_options_are_martian(struct xdp_md *ctx, __u32 options_at, __
 	__u8 options[IPV4_OPTIONS_LEN_MAX + 1] = {};
 	__u32 at, next = 0;
 
-	if (len < 1 || len > IPV4_OPTIONS_LEN_MAX || bpf_xdp_load_bytes(ctx, options_at, options, len))
+	if (len < 1)
+		return false;
+	/* Apart, as of the length of a TCP header in cookie.h. */
+	asm volatile("" : "+r"(len));
+	if (len > IPV4_OPTIONS_LEN_MAX || bpf_xdp_load_bytes(ctx, options_at, options, len))
 		return false;
 	/* By bytes, not by options, so that the verifier knows at each turn where it is. */
 	for (at = 0; at < IPV4_OPTIONS_LEN_MAX && at < len; at++) {

@@ -161,7 +161,7 @@ enum sc_list {
 /*
  * Map `blocks`: in the place of each set a table of all blocks of 256 IPv4 addresses, the first in the lowest bits of the first word. It says
  * what is right for the whole block: nothing (0), enum sc_list, or SC_BLOCK_ASK, which always is. Asked before `hosts` and
- * `lists` by programs with SC_MODULE_LISTS. Exact when a set is built; whoever changes the set in use writes SC_BLOCK_ASK first.
+ * `lists`. Exact when a set is built; whoever changes the set in use writes SC_BLOCK_ASK first.
  */
 #define SC_BLOCK_ASK 3
 
