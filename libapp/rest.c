@@ -45,7 +45,7 @@ static void stored_mark(const struct store *store, bool named)
 			sc_store_at(store, i)->conn->named = named;
 }
 
-/* Those only that no kept event names. */
+/* Those only that no kept event names. To look for them is worth it for want of places only. */
 static void unnamed_over(struct lane *lane)
 {
 	struct sc_conn *conn = lane->conn_resting, *next;
@@ -76,8 +76,7 @@ void sc_rest_over(struct sc_session *session)
 
 		if (!session->store.cnt)
 			conns_over(lane);
-		else if (conns_short(
-				 lane)) /* else all wait: to go through the store is only worth it for want of places */
+		else if (conns_short(lane))
 			unnamed_over(lane);
 		session->resting |= !!lane->conn_resting;
 	}
