@@ -464,8 +464,9 @@ static void test_never_reads(void **state)
 	}
 	assert_quiet(&server);
 	assert_true(counters(&server).recv_paused > 0);
+	/* a window, and what was under way when it was full: more where receives have no limit on their bytes */
 	assert_in_range(server.session->lanes[0].bufs_held, 1,
-			48); /* a window, and what was under way when it was full */
+			getenv("SIDECORE_DESCRIPTORS") ? server.session->lanes[0].buf_cnt / 2 : 48);
 	client_recv_all(&server, fd, sent);
 	assert_int_equal(server.bytes, sent);
 	close(fd);
