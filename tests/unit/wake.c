@@ -31,10 +31,16 @@ enum {
 	LINGER_MAX_NS = 20000000,
 	LINGER_STEP_NS = 100000,
 	EVENTS = 64,
-	SECONDS = 4, /* for each engine */
 	LOST_MS = 12000, /* a sleep of that length is one that nobody ended; less than the peer's patience */
 	SLEEP_MS = LOST_MS + 10, /* clocks are rounded */
 };
+
+/* For each engine. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SECONDS = 4 };
+#else
+enum { SECONDS = 12 };
+#endif
 
 struct game {
 	int64_t end_ns;
