@@ -20,7 +20,7 @@ enum { OPS = 100000 };
 enum { OPS = 1000000 };
 #endif
 /* A machine that is too slow for all operations ends with fewer. */
-enum { ROUND_OPS = 10000, PATIENCE_S = 22 };
+enum { ROUND_OPS = 10000, PATIENCE_S = 30 };
 
 static const struct ground {
 	const char *name;

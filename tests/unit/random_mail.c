@@ -17,7 +17,7 @@ enum {
 	LEN_MAX = 60000,
 	ROOM_MIN = 200000,
 	LAST_MS = 100,
-	FLOOD_MAX = 200
+	FLOOD_MAX = 60
 };
 enum { MAGIC = 0x4d41494c };
 #define STREAM (1ULL << 34) /* of bytes, none of a connection's */
