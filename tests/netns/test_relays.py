@@ -66,7 +66,7 @@ def test_datagrams_come_back(udp_echo):
                 sock.send(data)
                 assert sock.recv(65536) == data
                 count += 1
-        socks[0].send(bytes(5000))  # does not fit a receive buffer
+        socks[0].send(bytes(20000))  # does not fit a receive buffer
         socks[0].send(b"next")
         assert socks[0].recv(65536) == b"next"
         count += 1
