@@ -296,7 +296,7 @@ void sc_lane_fill(struct lane *lane)
 {
 	lane->short_of_room = false;
 	sc_lane_bufs_publish(lane);
-	if (lane->starved_head)
+	if (unlikely(sc_recv_may_feed(lane)))
 		sc_recv_feed(lane);
 	if (lane->todo_head)
 		todo_fill(lane);

@@ -211,8 +211,7 @@ int sc_listen(struct sc_session *session, const char *text, uint16_t port, int b
 	err = sc_address_parse(text, port, &address);
 	if (err)
 		return err;
-	if (session->resting)
-		sc_rest_over(session);
+	sc_rest_turn(session);
 	for (unsigned int i = 0; i < LISTENERS_MAX && !listener; i++)
 		if (!session->listeners[i].used && !session->listeners[i].resting)
 			listener = &session->listeners[i];

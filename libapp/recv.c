@@ -93,12 +93,9 @@ static void starved_remove(struct sc_conn *conn)
  */
 void sc_recv_feed(struct lane *lane)
 {
+	struct io_uring_sqe *sqe = sc_lane_sqe(lane);
 	unsigned int cnt = sc_lane_bufs_free(lane);
-	struct io_uring_sqe *sqe;
 
-	if (!sc_recv_may_feed(lane))
-		return;
-	sqe = sc_lane_sqe(lane);
 	if (!sqe) {
 		lane->session->counters.sq_full++;
 		return;

@@ -323,8 +323,7 @@ struct sc_conn *sc_session_conn_get(struct sc_session *session)
 {
 	struct sc_conn *conn = NULL;
 
-	if (session->resting)
-		sc_rest_over(session);
+	sc_rest_turn(session);
 	for (unsigned int i = 0; i < session->lane_cnt && !conn; i++)
 		conn = sc_lane_conn_get(&session->lanes[session->next_conn_lane++ % session->lane_cnt]);
 	if (!conn)
@@ -385,8 +384,7 @@ int sc_poll(struct sc_session *session, struct sc_event *events, unsigned int ma
 	if (sc_session_stale(session))
 		return sc_session_refuse(session);
 	session->handed = 0;
-	if (session->resting)
-		sc_rest_over(session);
+	sc_rest_turn(session);
 	parcels_turn(session);
 	if (session->store.cnt)
 		sc_store_take(&session->store, &sink);
@@ -453,8 +451,7 @@ int sc_session_turn(struct sc_session *session, int timeout_ms)
 
 	if (sc_session_stale(session))
 		return sc_session_refuse(session);
-	if (session->resting)
-		sc_rest_over(session);
+	sc_rest_turn(session);
 	parcels_turn(session);
 	if (!sc_store_room(&session->store, 1, &sink)) {
 		session->counters.store_full++;
@@ -484,8 +481,7 @@ int sc_wait(struct sc_session *session, struct sc_event *events, unsigned int ma
 		int err;
 
 		session->handed = 0;
-		if (session->resting)
-			sc_rest_over(session);
+		sc_rest_turn(session);
 		if (!session->lost)
 			parcels_turn(session);
 		if (!left || session->store.cnt || told_without_wait(session)) {

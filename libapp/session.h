@@ -165,6 +165,13 @@ void sc_rest_listener(struct sc_listener *listener);
 /* Those that rest do not any more, as far as nobody can take an event of theirs for their successor's. */
 void sc_rest_over(struct sc_session *session);
 
+/* The same, for nothing where nothing rests. */
+static inline void sc_rest_turn(struct sc_session *session)
+{
+	if (unlikely(session->resting))
+		sc_rest_over(session);
+}
+
 /* Accepts until as many are outstanding as should be. */
 void sc_listener_fill(struct sc_listener *listener, struct lane *lane);
 /* An accepted connection is closed. */
@@ -262,13 +269,14 @@ void sc_recv_prep(struct sc_conn *conn, struct io_uring_sqe *sqe);
 void sc_recv_next(struct sc_conn *conn);
 /* Has what was asked for cancelled. */
 void sc_recv_stop(struct sc_conn *conn);
-/* Some of those that were starved ask again. */
+/* Some of those that were starved ask again; sc_recv_may_feed said so. */
 void sc_recv_feed(struct lane *lane);
 
 static inline bool sc_recv_may_feed(const struct lane *lane)
 {
 	return lane->starved_head && !lane->feeding && sc_lane_bufs_free(lane);
 }
+
 /* A copy in the arena, the buffer is given back; or the data itself. */
 void *sc_recv_copy(struct lane *lane, void *data, size_t len);
 /* Few buffers left: the data moves to the arena, so that a connection nobody reads from does not keep them all. */
@@ -276,6 +284,7 @@ static inline void *sc_recv_keep(struct lane *lane, void *data, size_t len)
 {
 	return unlikely(sc_lane_bufs_few(lane)) ? sc_recv_copy(lane, data, len) : data;
 }
+
 /* An unreleased buffer, or copy, is none any more. */
 void sc_recv_give_back(struct sc_conn *conn, void *data);
 void sc_recv_complete(struct sc_conn *conn, const struct io_uring_cqe *cqe, struct sink *sink);

@@ -96,10 +96,11 @@ static const char *take_service(struct sc_plan *plan, const char *value)
 static const char *take_xsk(struct sc_plan *plan, const char *value)
 {
 	const char *why = take_service(plan, value);
-	const struct sc_spec *spec = &plan->specs[plan->spec_cnt - 1];
+	const struct sc_spec *spec;
 
 	if (why)
 		return why;
+	spec = &plan->specs[plan->spec_cnt - 1]; /* the one just taken; there is none if it was refused */
 	if (!sc_services_may_xsk(spec))
 		return "only for UDP on any address, such as udp/53";
 	plan->xsk[plan->xsk_cnt++] = *spec;
